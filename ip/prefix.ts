@@ -1,0 +1,79 @@
+import { type Address, addressBits, formatAddress, parseAddress } from './address.ts'
+
+/**
+ * An address with a prefix length, as in CIDR text. The address may have host bits set
+ * (`10.1.2.3/24` is an interface address); `network` clears them.
+ */
+export interface Prefix {
+  readonly address: Address
+  readonly length: number
+}
+
+/** Reads `ADDRESS/LENGTH`; undefined if the text is anything else. Host bits are kept. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const slash = text.indexOf('/')
+  if (slash < 0) return undefined
+  const address = parseAddress(text.slice(0, slash))
+  const digits = text.slice(slash + 1)
+  if (!address || !/^(0|[1-9]\d{0,2})$/.test(digits)) return undefined
+  const length = Number(digits)
+  return length <= addressBits(address.family) ? { address, length } : undefined
+}
+
+export function formatPrefix({ address, length }: Prefix): string {
+  return `${formatAddress(address)}/${length}`
+}
+
+/** The prefix of exactly this address: /32 or /128. */
+export function hostPrefix(address: Address): Prefix {
+  return { address, length: addressBits(address.family) }
+}
+
+function hostMask({ address, length }: Prefix): bigint {
+  return (1n << BigInt(addressBits(address.family) - length)) - 1n
+}
+
+/** The same prefix with the host bits cleared. */
+export function network(prefix: Prefix): Prefix {
+  return { address: firstAddress(prefix), length: prefix.length }
+}
+
+/** The network address: all host bits zero. */
+export function firstAddress(prefix: Prefix): Address {
+  const { family, value } = prefix.address
+  return { family, value: value & ~hostMask(prefix) }
+}
+
+/** The last address: all host bits one (the broadcast address of an IPv4 subnet). */
+export function lastAddress(prefix: Prefix): Address {
+  const { family, value } = prefix.address
+  return { family, value: value | hostMask(prefix) }
+}
+
+/** How many addresses the prefix spans. */
+export function prefixSize(prefix: Prefix): bigint {
+  return hostMask(prefix) + 1n
+}
+
+export function prefixContains(prefix: Prefix, address: Address): boolean {
+  return (
+    prefix.address.family === address.family &&
+    (prefix.address.value ^ address.value) >>
+      BigInt(addressBits(address.family) - prefix.length) ===
+      0n
+  )
+}
+
+/** Whether every address of `inner` is in `outer`. */
+export function prefixCovers(outer: Prefix, inner: Prefix): boolean {
+  return outer.length <= inner.length && prefixContains(outer, inner.address)
+}
+
+export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
+  return prefixCovers(a, b) || prefixCovers(b, a)
+}
+
+/** Same network: the host bits do not count. */
+export function sameNetwork(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && prefixContains(a, b.address)
+}
