@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs'
+import { writeSync } from '#fs'
 import { type Fields, type Level, type Logger, levels } from './logger.ts'
 
 /**

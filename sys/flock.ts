@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync } from './fs.ts'
 import { errno, libc, SyscallError } from './libc.ts'
 
 const LOCK_EX = 2

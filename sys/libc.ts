@@ -1,29 +1,46 @@
 import { dlopen, FFIType, ptr, read } from 'bun:ffi'
-import { existsSync } from 'node:fs'
 
 const { i32, u32, i64_fast: i64, u64_fast: u64, ptr: pointer } = FFIType
 
-/** glibc's name, or musl's where that is the system's C library. */
-function libcName(): string {
-  const musl = process.arch === 'arm64' ? '/lib/ld-musl-aarch64.so.1' : '/lib/ld-musl-x86_64.so.1'
-  return !existsSync('/lib64/ld-linux-x86-64.so.2') && existsSync(musl) ? musl : 'libc.so.6'
-}
-
-const library = dlopen(libcName(), {
+const symbols = {
   __errno_location: { args: [], returns: pointer },
+  access: { args: [pointer, i32], returns: i32 },
   bind: { args: [i32, pointer, u32], returns: i32 },
   close: { args: [i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
+  fsync: { args: [i32], returns: i32 },
+  getdents64: { args: [i32, pointer, u64], returns: i64 },
   getsockname: { args: [i32, pointer, pointer], returns: i32 },
+  link: { args: [pointer, pointer], returns: i32 },
+  mkdir: { args: [pointer, u32], returns: i32 },
+  open: { args: [pointer, i32, u32], returns: i32 },
+  read: { args: [i32, pointer, u64], returns: i64 },
+  readlink: { args: [pointer, pointer, u64], returns: i64 },
   recv: { args: [i32, pointer, u64, i32], returns: i64 },
+  rename: { args: [pointer, pointer], returns: i32 },
+  rmdir: { args: [pointer], returns: i32 },
   send: { args: [i32, pointer, u64, i32], returns: i64 },
   sendto: { args: [i32, pointer, u64, i32, pointer, u32], returns: i64 },
   setns: { args: [i32, i32], returns: i32 },
   setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
-})
+  statfs: { args: [pointer, pointer], returns: i32 },
+  statx: { args: [i32, pointer, i32, u32, pointer], returns: i32 },
+  strerror: { args: [i32], returns: pointer },
+  unlink: { args: [pointer], returns: i32 },
+  write: { args: [i32, pointer, u64], returns: i64 },
+} as const
 
-export const libc = library.symbols
+/** glibc under its own name, or musl, which goes by the machine's. */
+function openLibc(): ReturnType<typeof dlopen<typeof symbols>> {
+  try {
+    return dlopen('libc.so.6', symbols)
+  } catch {
+    return dlopen(`libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`, symbols)
+  }
+}
+
+export const libc = openLibc().symbols
 
 /** Names of the errno values heddle tells apart (uapi/asm-generic/errno.h). */
 const errnoNames: Readonly<Record<number, string>> = {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statfsSync } from './fs.ts'
 import { check, libc } from './libc.ts'
 
 const CLONE_NEWNET = 0x40000000

@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs'
+import { closeSync } from './fs.ts'
 import { address, libc } from './libc.ts'
 
 const AF_UNIX = 1
