@@ -37,7 +37,9 @@ const S_IFDIR = 0x4000
 const S_IFREG = 0x8000
 const S_IFLNK = 0xa000
 const DIRENT_NAME = 19
-const READ_CHUNK = 64 * 1024
+/** Most files here are a line long; a configuration is read in two or three calls. */
+const READ_CHUNK = 4096
+const DIRECTORY_CHUNK = 32 * 1024
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -235,7 +237,7 @@ export function readdirSync(path: Path): string[] {
   const fd = openSync(path, constants.O_RDONLY | O_DIRECTORY)
   try {
     const names: string[] = []
-    const buffer = new Uint8Array(READ_CHUNK)
+    const buffer = new Uint8Array(DIRECTORY_CHUNK)
     const view = new DataView(buffer.buffer)
     for (;;) {
       const length = retry(
