@@ -1,0 +1,203 @@
+import type { Mac } from '../ip/mac.ts'
+import { IFF_PROMISC, IFF_RUNNING, IFF_UP, ifinfomsg } from './codec/ifinfo.ts'
+import type { BridgeData, BridgePort } from './codec/kind/bridge.ts'
+import type { VethPeer } from './codec/kind/veth.ts'
+import type { VxlanData } from './codec/kind/vxlan.ts'
+import type { LinkInfo } from './codec/kind.ts'
+import {
+  linkTable,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  RTM_SETLINK,
+  SKIP_STATS,
+} from './codec/link.ts'
+import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './codec/message.ts'
+import { decodeBody, encodeBody } from './codec/struct.ts'
+import type { Given } from './codec/table.ts'
+import { present } from './present.ts'
+
+export type { BridgeData, BridgePort, VethPeer, VxlanData }
+
+/** A link as the kernel shows it. */
+export interface Link {
+  readonly index: number
+  readonly name: string
+  /** Absent on links whose address is not six bytes long. */
+  readonly mac?: Mac
+  readonly mtu: number
+  /** Administratively up (IFF_UP). */
+  readonly up: boolean
+  /** Up and able to pass packets (IFF_RUNNING). */
+  readonly running: boolean
+  /** IF_OPER_*, RFC 2863: 0 unknown, 2 down, 3 lower layer down, 5 dormant, 6 up. */
+  readonly operstate: number
+  /** Set by hand, as `ip link set promisc on` does; a bridge's own use of it does not count. */
+  readonly promiscuous: boolean
+  /** Index of the bridge this link is a port of. */
+  readonly master?: number
+  /** `bridge`, `veth`, `vxlan`, ...; absent for hardware and the loopback. */
+  readonly kind?: string
+  /** A veth's other end or the link below; an index of the namespace `linkNetnsid`, if present. */
+  readonly linkIndex?: number
+  readonly linkNetnsid?: number
+  readonly bridge?: BridgeData
+  readonly vxlan?: VxlanData
+  /** What its bridge keeps for this port. */
+  readonly port?: BridgePort
+  /** IN6_ADDR_GEN_MODE_*: 0 EUI-64, 1 none. */
+  readonly addrGenMode?: number
+}
+
+/** A link by index, or by name where the index is not known. The index wins. */
+export type LinkRef =
+  | { readonly index: number; readonly name?: string | undefined }
+  | { readonly index?: undefined; readonly name: string }
+
+/** What every new link can be given in the message that creates it. */
+export interface NewLink {
+  readonly name: string
+  readonly mtu?: number | undefined
+  readonly mac?: Mac | undefined
+  readonly txQueueLength?: number | undefined
+  readonly up?: boolean | undefined
+  /** Index of the bridge that it becomes a port of. */
+  readonly master?: number | undefined
+  /** The namespace it is born in; the socket's own if absent. */
+  readonly netnsFd?: number | undefined
+}
+
+export type LinkSpec =
+  | ({ readonly kind: 'bridge' } & NewLink & BridgeData)
+  | ({ readonly kind: 'veth'; readonly peer: VethPeer } & NewLink)
+  | ({ readonly kind: 'vxlan' } & NewLink & VxlanData)
+
+type LinkAttrs = Given<typeof linkTable>
+
+/** Creates a link. EEXIST if the name is taken, or for a vxlan its id and port. */
+export function addLink(spec: LinkSpec): Request {
+  const { name, mtu, mac, txQueueLength, up, master, netnsFd } = spec
+  const attrs = { name, mtu, mac, txQueueLength, master, netnsFd, info: infoOf(spec) }
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    body: encodeBody(ifinfomsg, flagsOf({ up }), linkTable, attrs),
+    op: `add link ${name}`,
+  }
+}
+
+function infoOf(spec: LinkSpec): LinkInfo {
+  // The rest of the spec is the kind's own data: keys that a table does not know are not sent.
+  if (spec.kind === 'bridge') return { kind: 'bridge', bridge: spec }
+  if (spec.kind === 'vxlan') return { kind: 'vxlan', vxlan: spec }
+  return { kind: 'veth', veth: { peer: spec.peer } }
+}
+
+/** What may be changed. Absent means: leave as it is. */
+export interface LinkChange {
+  readonly up?: boolean | undefined
+  readonly promiscuous?: boolean | undefined
+  readonly mtu?: number | undefined
+  readonly mac?: Mac | undefined
+  /** Index of a bridge, 0 for none. */
+  readonly master?: number | undefined
+  /** Moves the link into this namespace. */
+  readonly netnsFd?: number | undefined
+  readonly txQueueLength?: number | undefined
+  /** IN6_ADDR_GEN_MODE_*: 0 EUI-64, 1 none, so that no link-local address appears. */
+  readonly addrGenMode?: number | undefined
+}
+
+/** Changes a link. With an index, `name` renames it, which older kernels allow only while it is down. */
+export function setLink(change: LinkRef & LinkChange): Request {
+  const { name, mtu, mac, master, netnsFd, txQueueLength, addrGenMode } = change
+  const afSpec = addrGenMode === undefined ? undefined : { inet6: { addrGenMode } }
+  const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, afSpec }
+  const body = bodyFor(change, attrs, flagsOf(change))
+  return { type: RTM_SETLINK, flags: 0, body, op: `set link ${describe(change)}` }
+}
+
+/**
+ * Changes how a bridge treats one of its ports. By name it can follow, in one batch, the request
+ * that creates the port. EOPNOTSUPP if the link is not a port.
+ */
+export function setBridgePort(change: LinkRef & BridgePort): Request {
+  const { index: _index, name: _name, ...port } = change
+  const body = bodyFor(change, { ...nameUnlessIndex(change), info: { port } })
+  return { type: RTM_NEWLINK, flags: 0, body, op: `set bridge port ${describe(change)}` }
+}
+
+/** Deletes a link, and with a veth its other end. ENODEV if there is none. */
+export function deleteLink(ref: LinkRef): Request {
+  const body = bodyFor(ref, nameUnlessIndex(ref))
+  return { type: RTM_DELLINK, flags: 0, body, op: `delete link ${describe(ref)}` }
+}
+
+/** Asks for one link. ENODEV if there is none. */
+export function getLink(ref: LinkRef): Request<Link> {
+  const body = bodyFor(ref, { ...nameUnlessIndex(ref), extMask: SKIP_STATS })
+  return { type: RTM_GETLINK, flags: 0, body, op: `get link ${describe(ref)}`, decode }
+}
+
+/** For a dump: all links, or the ports of one bridge. */
+export function listLinks({ master }: { readonly master?: number } = {}): Request<Link> {
+  const body = encodeBody(ifinfomsg, {}, linkTable, { master, extMask: SKIP_STATS })
+  const op = master === undefined ? 'list links' : `list ports of bridge ${master}`
+  return { type: RTM_GETLINK, flags: 0, body, op, decode }
+}
+
+function bodyFor(
+  { index }: LinkRef,
+  attrs: LinkAttrs,
+  flags: { flags?: number; change?: number } = {},
+): Uint8Array {
+  return encodeBody(ifinfomsg, { index, ...flags }, linkTable, attrs)
+}
+
+/** Beside an index the kernel takes a name as a new one. */
+function nameUnlessIndex({ index, name }: LinkRef): { name?: string | undefined } {
+  return index === undefined ? { name } : {}
+}
+
+function describe({ index, name }: LinkRef): string {
+  return name ?? `number ${index}`
+}
+
+function flagsOf({ up, promiscuous }: Pick<LinkChange, 'up' | 'promiscuous'>): {
+  flags: number
+  change: number
+} {
+  return {
+    flags: (up ? IFF_UP : 0) | (promiscuous ? IFF_PROMISC : 0),
+    change: (up === undefined ? 0 : IFF_UP) | (promiscuous === undefined ? 0 : IFF_PROMISC),
+  }
+}
+
+function decode(_type: number, payload: Uint8Array): Link {
+  return decodeLink(payload)
+}
+
+/** Reads RTM_NEWLINK or RTM_DELLINK. Throws `RangeError` on bytes it cannot be. */
+export function decodeLink(payload: Uint8Array): Link {
+  const { header, attrs } = decodeBody(ifinfomsg, linkTable, payload)
+  const { name = '', mtu = 0, operstate = 0, info = {} } = attrs
+  const { kind, bridge, vxlan, port = attrs.port } = info
+  return present({
+    index: header.index,
+    name,
+    mac: attrs.mac,
+    mtu,
+    up: (header.flags & IFF_UP) !== 0,
+    running: (header.flags & IFF_RUNNING) !== 0,
+    promiscuous: (header.flags & IFF_PROMISC) !== 0,
+    operstate,
+    master: attrs.master,
+    kind,
+    linkIndex: attrs.linkIndex,
+    linkNetnsid: attrs.linkNetnsid,
+    bridge,
+    vxlan,
+    port,
+    addrGenMode: attrs.afSpec?.inet6?.addrGenMode,
+  })
+}
