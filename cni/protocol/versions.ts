@@ -1,3 +1,5 @@
+import { CniError, errorCodes } from './error.ts'
+
 /** CNI spec versions heddle speaks, oldest first, as VERSION lists them. */
 export const supportedVersions = [
   '0.1.0',
@@ -43,13 +45,13 @@ const introducedIn = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' } as const
 
 /**
  * Whether a configuration of this version may use a verb.
- * @throws VersionError when it may not; SyntaxError when the text is not a version at all, which
- * the spec counts as a decoding failure for these verbs.
+ * @throws VersionError when it may not; CniError 6 when the text is not a version at all, which is
+ * a decoding failure for these verbs (ADD and DEL say 1).
  */
 export function requireVerb(verb: keyof typeof introducedIn, text: string | undefined): void {
   const version = text === undefined || text === '' ? impliedVersion : text
   if (!/^\d+(\.\d+){0,2}$/.test(version)) {
-    throw new SyntaxError(`cannot read CNI version "${version}"`)
+    throw new CniError(errorCodes.decode, `cannot read CNI version "${version}"`)
   }
   if (!isAtLeast(version, introducedIn[verb])) {
     throw new VersionError(version, `config version does not allow ${verb}`)

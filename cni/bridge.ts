@@ -1,0 +1,159 @@
+import { readFileSync } from '#fs'
+import type { Family } from '../ip/address.ts'
+import type { Mac } from '../ip/mac.ts'
+import { formatPrefix, type Prefix, prefixesOverlap } from '../ip/prefix.ts'
+import { addAddress, deleteAddress, listAddresses } from '../netlink/address.ts'
+import type { Connection } from '../netlink/connection.ts'
+import { isErrno } from '../netlink/errors.ts'
+import { addLink, type Link, setLink } from '../netlink/link.ts'
+import type { BridgeConf } from './bridge-conf.ts'
+import { ConflictError } from './errors.ts'
+import { findLink } from './link.ts'
+import type { Endpoint } from './plan.ts'
+import { bridgeMac } from './stable-names.ts'
+import { ensureSysctl, type Sysctl, trySysctl } from './sysctl.ts'
+
+/** A bridge as found, with its addresses if they matter. */
+export interface Bridge {
+  readonly link: Link
+  readonly present: readonly Prefix[]
+}
+
+/** What is needed to work on the host's side. */
+export interface HostSide {
+  readonly host: Connection
+  readonly conf: BridgeConf
+  readonly sysctl: Sysctl
+}
+
+/** The configured bridge, undefined when there is none. @throws ConflictError for another link. */
+export function inspectBridge(host: Connection, conf: BridgeConf): Bridge | undefined {
+  const link = findLink(host, conf.bridge)
+  if (link === undefined) return undefined
+  if (link.kind !== 'bridge') {
+    const message = `"${conf.bridge}" already exists but is not a bridge`
+    throw new ConflictError(conf.bridge, message, 'choose another name with "bridge"')
+  }
+  return { link, present: conf.isGateway ? addressesOf(host, link) : [] }
+}
+
+function addressesOf(host: Connection, { index }: Link): Prefix[] {
+  return host.dump(listAddresses({ index })).map(({ prefix }) => prefix)
+}
+
+/**
+ * Brings the bridge to what an endpoint needs: there, up, with the gateways' addresses, the host
+ * forwarding. It stays so when ADD fails, since other attachments share it; only addresses that
+ * `forceAddress` removed come back when `undo` is disposed.
+ */
+export function readyBridge(
+  side: HostSide,
+  found: Bridge | undefined,
+  { gateways }: Endpoint,
+  undo: DisposableStack,
+): { readonly index: number; readonly mac?: Mac } {
+  const bridge = found ?? createBridge(side, gateways)
+  refuseConflicts(side.conf, gateways, bridge.present)
+  ensureUp(side, bridge.link)
+  ensureGateways(side, bridge, gateways, undo)
+  return bridge.link
+}
+
+/** Makes the bridge; one that another ADD makes at the same time is as good. */
+function createBridge({ host, conf, sysctl }: HostSide, gateways: readonly Prefix[]): Bridge {
+  const name = conf.bridge
+  const mac = bridgeMac(readHostName(), name, gateways.map(formatPrefix))
+  try {
+    host.execute(addLink({ kind: 'bridge', name, mac, mtu: conf.mtu }))
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error
+  }
+  // Before it is up: where this interface's routes lead is ours to say, not a router's.
+  trySysctl(sysctl, `ipv6/conf/${name}/accept_ra`, '0')
+  const made = inspectBridge(host, conf)
+  if (made) return made
+  throw new ConflictError(name, `bridge "${name}" was deleted while it was being made`, 'try again')
+}
+
+function readHostName(): string {
+  return readFileSync('/proc/sys/kernel/hostname', 'utf8').trimEnd()
+}
+
+function ensureUp({ host, conf }: HostSide, { index, up, promiscuous }: Link): void {
+  const wanted = conf.promiscuous && !promiscuous
+  if (up && !wanted) return
+  host.execute(setLink({ index, up: true, ...(wanted && { promiscuous: true }) }))
+}
+
+/**
+ * The addresses that keep a bridge from being these gateways: in IPv4 any other one, in IPv6 one
+ * whose network overlaps. The gateways of one ADD do not disturb each other.
+ */
+export function conflictsOf(
+  gateways: readonly Prefix[],
+  present: readonly Prefix[],
+): readonly { readonly gateway: Prefix; readonly address: Prefix }[] {
+  const others = present.filter((address) => !includes(gateways, address))
+  return missingOf(gateways, present).flatMap((gateway) =>
+    others
+      .filter((address) => isInTheWay(address, gateway))
+      .map((address) => ({ gateway, address })),
+  )
+}
+
+function isInTheWay(address: Prefix, gateway: Prefix): boolean {
+  if (address.address.family !== gateway.address.family) return false
+  return address.address.family === 4 || prefixesOverlap(address, gateway)
+}
+
+function missingOf(gateways: readonly Prefix[], present: readonly Prefix[]): Prefix[] {
+  return gateways.filter((gateway) => !includes(present, gateway))
+}
+
+function includes(prefixes: readonly Prefix[], prefix: Prefix): boolean {
+  return prefixes.some((one) => formatPrefix(one) === formatPrefix(prefix))
+}
+
+/** @throws ConflictError in the words of the reference plugin, unless `forceAddress` is set. */
+export function refuseConflicts(
+  conf: BridgeConf,
+  gateways: readonly Prefix[],
+  present: readonly Prefix[],
+): void {
+  const [conflict] = conf.forceAddress ? [] : conflictsOf(gateways, present)
+  if (!conflict) return
+  const { bridge } = conf
+  const wanted = formatPrefix(conflict.gateway)
+  throw new ConflictError(
+    bridge,
+    `"${bridge}" already has an IP address different from ${wanted}`,
+    `it has ${formatPrefix(conflict.address)}: delete that, set "forceAddress" or name another bridge`,
+  )
+}
+
+function ensureGateways(
+  { host, sysctl }: HostSide,
+  { link: { index }, present }: Bridge,
+  gateways: readonly Prefix[],
+  undo: DisposableStack,
+): void {
+  const inTheWay = conflictsOf(gateways, present).map(({ address }) => address)
+  for (const address of new Map(inTheWay.map((one) => [formatPrefix(one), one])).values()) {
+    host.execute(deleteAddress({ index, prefix: address }))
+    undo.defer(() => host.execute(addAddress({ index, prefix: address, noDad: true })))
+  }
+  const missing = missingOf(gateways, present)
+  const answers = host.batch(missing.map((prefix) => addAddress({ index, prefix, noDad: true })))
+  // Another ADD may have been quicker.
+  const failure = answers.find((error) => error && !isErrno(error, 'EEXIST'))
+  if (failure) throw failure
+  for (const family of new Set(gateways.map(({ address }) => address.family))) {
+    ensureSysctl(sysctl, forwardingKeys[family], '1')
+  }
+}
+
+/** What must be 1 for the host to route between its networks. */
+export const forwardingKeys: Readonly<Record<Family, string>> = {
+  4: 'ipv4/ip_forward',
+  6: 'ipv6/conf/all/forwarding',
+}

@@ -1,0 +1,52 @@
+import type { NetConf } from '../conf/net-conf.ts'
+import type { Logger } from '../log/logger.ts'
+import type { Socket } from '../netlink/socket.ts'
+import type { Netns } from '../sys/netns.ts'
+import type { Invocation } from './protocol/env.ts'
+import type { CniVersion } from './protocol/versions.ts'
+import type { AttachmentKey } from './stable-names.ts'
+import type { Sysctl } from './sysctl.ts'
+
+/** The name the executable was started by, which decides whose configuration it takes. */
+export type Role = 'heddle' | 'flannel' | 'bridge' | 'loopback'
+
+/** The process's edges. `readStdin` throws what the read throws. */
+export interface CniIo {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readStdin(): string
+  writeStdout(text: string): void
+  writeStderr(text: string): void
+}
+
+/** What the executable hands in, so that this folder runs without the C library. */
+export interface CniDeps {
+  openNetlink(protocol: 'route' | 'netfilter'): Socket
+  openNetns(path: string): Netns
+  currentNetns(): Netns
+  inNetns<T>(netns: Netns, body: () => T extends PromiseLike<unknown> ? never : T): T
+  /** flock(2) LOCK_EX on a file, for at most 20 s; throws `LockTimeout`. */
+  lock(path: string): Disposable
+  sleep(milliseconds: number): void
+  readonly sysctl: Sysctl
+  readonly log: Logger
+  /** This heddle's own version, `1.2.3`. */
+  readonly version: string
+}
+
+/** One run of the plugin on a configuration. */
+export interface Call {
+  readonly invocation: Invocation
+  readonly conf: NetConf
+  readonly version: CniVersion
+  /** The configuration as it came, byte for byte as far as UTF-8 goes; delegates get it so. */
+  readonly stdin: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly role: Role
+  readonly deps: CniDeps
+}
+
+/** Which attachment it is about. */
+export function keyOf({ conf, invocation }: Call): AttachmentKey {
+  const { containerId, ifname } = invocation
+  return { network: conf.name ?? '', containerId, ifname }
+}

@@ -1,0 +1,95 @@
+import { allocate } from '../ipam/allocate.ts'
+import { check } from '../ipam/check.ts'
+import { ipamPlace } from '../ipam/plan.ts'
+import { release } from '../ipam/release.ts'
+import type { IpamChoice } from './bridge-conf.ts'
+import type { Call } from './call.ts'
+import { runDelegate } from './delegate.ts'
+import { CniError, errorCodes } from './protocol/error.ts'
+import { parseResult } from './protocol/parse-result.ts'
+import type { CniResult } from './protocol/result.ts'
+import { isOwnIpam, type Target } from './target.ts'
+
+/** Asks for the container's addresses. They are given back when `undo` is disposed. */
+export function allocateAddresses(
+  call: Call,
+  target: Target,
+  ipam: IpamChoice,
+  undo: DisposableStack,
+): CniResult {
+  switch (ipam.kind) {
+    case 'none':
+      return {}
+    case 'own': {
+      const allocation = allocate(ipam.plan, call.invocation, call.deps)
+      undo.defer(() => release(ipam.plan, call.invocation, call.deps))
+      return allocation
+    }
+    case 'other':
+      return allocateElsewhere(call, target.text, ipam.type, undo)
+    default:
+      return ipam satisfies never
+  }
+}
+
+function allocateElsewhere(
+  call: Call,
+  stdin: string,
+  type: string,
+  undo: DisposableStack,
+): CniResult {
+  const stdout = addOrRevert(call, type, stdin)
+  undo.defer(() => {
+    runDelegate(call, { type, command: 'DEL', stdin })
+  })
+  return parseResult(readJson(stdout, type), call.version, `the result of ${type}`)
+}
+
+/**
+ * Runs a delegate's ADD, and its DEL when that fails, as the spec wants it (section 4). Not after
+ * a refused duplicate: its DEL would take away what the first ADD was given.
+ */
+export function addOrRevert(call: Call, type: string, stdin: string): string {
+  try {
+    return runDelegate(call, { type, command: 'ADD', stdin })
+  } catch (error) {
+    if (error instanceof CniError && !error.message.includes('duplicate allocation')) {
+      revert(call, type, stdin)
+    }
+    throw error
+  }
+}
+
+function revert(call: Call, type: string, stdin: string): void {
+  try {
+    runDelegate(call, { type, command: 'DEL', stdin })
+  } catch (error) {
+    // The failure of ADD is what the caller must hear of.
+    call.deps.log.warn('DEL after a failed ADD failed too', { plugin: type, error: String(error) })
+  }
+}
+
+/** Gives back whatever the container's interface holds; that there is nothing is success. */
+export function releaseAddresses(call: Call, target: Target): void {
+  const type = target.conf.ipam?.type ?? ''
+  if (type === '') return
+  if (isOwnIpam(type)) release(ipamPlace(target.conf), call.invocation, call.deps)
+  else runDelegate(call, { type, command: 'DEL', stdin: target.text })
+}
+
+/** @throws what IPAM says when it does not know the container's addresses. */
+export function checkAddresses(call: Call, target: Target): void {
+  const type = target.conf.ipam?.type ?? ''
+  if (type === '') return
+  if (isOwnIpam(type)) check(ipamPlace(target.conf), call.invocation, call.deps)
+  else runDelegate(call, { type, command: 'CHECK', stdin: target.text })
+}
+
+function readJson(text: string, type: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new CniError(errorCodes.decode, `could not parse the result of ${type}: ${reason}`)
+  }
+}

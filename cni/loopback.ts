@@ -1,0 +1,52 @@
+import { formatPrefix } from '../ip/prefix.ts'
+import { listAddresses } from '../netlink/address.ts'
+import { Connection } from '../netlink/connection.ts'
+import { getLink, setLink } from '../netlink/link.ts'
+import type { Call } from './call.ts'
+import { CheckFailed } from './errors.ts'
+import { findLink } from './link.ts'
+import { isNetnsError, openContainer } from './netns.ts'
+import { renderResult } from './protocol/result.ts'
+
+/** The loopback device has this name in every namespace, whatever CNI_IFNAME says. */
+const device = 'lo'
+
+/** Brings the container's loopback up; answers with the result before it in the chain, if any. */
+export function addLoopback(call: Call): string {
+  const addresses = inContainer(call, (inside) => {
+    inside.execute(setLink({ name: device, up: true }))
+    const { index } = inside.get(getLink({ name: device }))
+    return inside.dump(listAddresses({ index }))
+  })
+  const { prevResult } = call.conf
+  if (prevResult) return `${JSON.stringify(prevResult, null, 4)}\n`
+  const result = {
+    interfaces: [{ name: device, mac: '00:00:00:00:00:00', sandbox: call.invocation.netns }],
+    ips: addresses.map(({ prefix }) => ({ address: formatPrefix(prefix), interface: 0 })),
+  }
+  return renderResult(result, call.version)
+}
+
+/** Takes it down; a namespace that is gone needs nothing. */
+export function deleteLoopback(call: Call): void {
+  if (call.invocation.netns === '') return
+  try {
+    inContainer(call, (inside) => inside.execute(setLink({ name: device, up: false })))
+  } catch (error) {
+    if (!isNetnsError(error)) throw error
+  }
+}
+
+/** @throws CheckFailed when it is down. */
+export function checkLoopback(call: Call): void {
+  inContainer(call, (inside) => {
+    if (findLink(inside, device)?.up !== true) throw new CheckFailed('loopback interface is down')
+  })
+}
+
+function inContainer<T>(call: Call, body: (inside: Connection) => T): T {
+  const { deps } = call
+  using netns = openContainer(call)
+  using inside = new Connection(deps.inNetns(netns, () => deps.openNetlink('route')))
+  return body(inside)
+}

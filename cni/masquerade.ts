@@ -1,0 +1,47 @@
+import type { AttachmentRecord } from '../conf/attachment-record.ts'
+import { attachMasquerade, detachMasquerade, missingMasquerade } from '../firewall/masquerade.ts'
+import type { Address } from '../ip/address.ts'
+import { parsePrefix } from '../ip/prefix.ts'
+import { Connection } from '../netlink/connection.ts'
+import type { CniDeps } from './call.ts'
+import type { AttachmentKey } from './stable-names.ts'
+
+/** Masquerades what the container sends outside. Taken back when `undo` is disposed. */
+export function masquerade(record: AttachmentRecord, deps: CniDeps, undo: DisposableStack): void {
+  if (!record.masquerade) return
+  using firewall = new Connection(deps.openNetlink('netfilter'))
+  attachMasquerade(firewall, {
+    network: record.network,
+    owner: record,
+    addresses: addressesOf(record.addresses),
+    exempt: record.masquerade.exempt.flatMap((text) => parsePrefix(text) ?? []),
+  })
+  undo.defer(() => stopMasquerade(record, record.addresses, deps))
+}
+
+/** Ends that. Without addresses everything of this container's interface is looked for. */
+export function stopMasquerade(
+  owner: AttachmentKey,
+  addresses: readonly string[],
+  deps: CniDeps,
+): void {
+  using firewall = new Connection(deps.openNetlink('netfilter'))
+  const known = addressesOf(addresses)
+  const { network } = owner
+  detachMasquerade(firewall, { network, owner, ...(known.length > 0 && { addresses: known }) })
+}
+
+/** Says what masquerading lacks, for CHECK. */
+export function masqueradeFault(
+  owner: AttachmentKey,
+  addresses: readonly string[],
+  deps: CniDeps,
+): string | undefined {
+  using firewall = new Connection(deps.openNetlink('netfilter'))
+  const { network } = owner
+  return missingMasquerade(firewall, { network, owner, addresses: addressesOf(addresses) })
+}
+
+function addressesOf(cidrs: readonly string[]): Address[] {
+  return cidrs.flatMap((cidr) => parsePrefix(cidr)?.address ?? [])
+}

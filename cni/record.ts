@@ -1,0 +1,32 @@
+import {
+  type AttachmentRecord,
+  attachmentFile,
+  attachmentsFolder,
+  formatAttachment,
+  parseAttachment,
+} from '../conf/attachment-record.ts'
+import { readIfThere, removeIfThere, replaceFile } from './files.ts'
+import type { AttachmentKey } from './stable-names.ts'
+
+/** Writes an attachment's record. Returns how to put back what was there before. */
+export function writeRecord(record: AttachmentRecord): () => void {
+  return replaceFile(recordPath(record), formatAttachment(record))
+}
+
+/**
+ * An attachment's record, or undefined.
+ * @throws RecordVersionError when a newer heddle wrote it.
+ */
+export function readRecord(key: AttachmentKey): AttachmentRecord | undefined {
+  const path = recordPath(key)
+  const text = readIfThere(path)
+  return text === undefined ? undefined : parseAttachment(text, path)
+}
+
+export function removeRecord(key: AttachmentKey): void {
+  removeIfThere(recordPath(key))
+}
+
+function recordPath({ network, containerId, ifname }: AttachmentKey): string {
+  return `${attachmentsFolder}/${attachmentFile(network, containerId, ifname)}`
+}

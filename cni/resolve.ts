@@ -1,0 +1,71 @@
+import { parseNetConf } from '../conf/net-conf.ts'
+import type { Call } from './call.ts'
+import { readIfThere, removeIfThere, replaceFile } from './files.ts'
+import { defaultSubnetFile, readSubnet, waitForSubnet } from './subnet-file.ts'
+import {
+  bareTarget,
+  ownTarget,
+  refuseRuntimeData,
+  refuseTwoSources,
+  subnetTarget,
+  type Target,
+  usesSubnetFile,
+} from './target.ts'
+
+/** Flannel's. */
+const defaultDataDir = '/var/lib/cni/flannel'
+
+/** What ADD is to do. Waits for the subnet file where the configuration relies on it. */
+export function targetOfAdd(call: Call): Target {
+  const { role, conf, stdin } = call
+  refuseTwoSources(role, conf)
+  refuseRuntimeData(role, conf)
+  if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
+  return subnetTarget(role, conf, waitForSubnet(subnetFileOf(call), call.deps))
+}
+
+/**
+ * What the ADD of this container did: as it was saved, else as it would be now, else as far as the
+ * configuration alone tells. Nothing that is missing stops a DEL.
+ */
+export function targetOfExisting(call: Call): Target {
+  const { role, conf, stdin } = call
+  if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
+  const saved = readSaved(call)
+  if (saved) return saved
+  const env = readSubnet(subnetFileOf(call))
+  return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
+}
+
+export function subnetFileOf({ conf }: Call): string {
+  return conf.subnetFile || defaultSubnetFile
+}
+
+/**
+ * Keeps the configuration that a container was attached by, in flannel's place and form, so that
+ * either's DEL can undo either's ADD. Removed, or put back as it was, when `undo` is disposed.
+ */
+export function saveTarget(call: Call, target: Target, undo: DisposableStack): void {
+  if (!usesSubnetFile(call.role, call.conf)) return
+  undo.defer(replaceFile(savedPath(call), target.text))
+}
+
+export function forgetTarget(call: Call): void {
+  if (usesSubnetFile(call.role, call.conf)) removeIfThere(savedPath(call))
+}
+
+/** Undefined when nothing was saved, or what is there cannot be read as a configuration. */
+function readSaved(call: Call): Target | undefined {
+  const text = readIfThere(savedPath(call))
+  if (text === undefined) return undefined
+  try {
+    const conf = parseNetConf(text)
+    return { type: conf.type || 'bridge', conf, text, clusterNetworks: [] }
+  } catch {
+    return undefined
+  }
+}
+
+function savedPath({ conf, invocation }: Call): string {
+  return `${conf.dataDir || defaultDataDir}/${invocation.containerId}`
+}

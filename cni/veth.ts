@@ -1,0 +1,141 @@
+import type { Address } from '../ip/address.ts'
+import type { Mac } from '../ip/mac.ts'
+import type { Answer, Connection } from '../netlink/connection.ts'
+import { isErrno } from '../netlink/errors.ts'
+import { addLink, deleteLink, getLink, type Link, setBridgePort } from '../netlink/link.ts'
+import { deleteNeighbour } from '../netlink/neighbour.ts'
+import type { Netns } from '../sys/netns.ts'
+import type { BridgeConf } from './bridge-conf.ts'
+import type { CniDeps } from './call.ts'
+import { ConflictError, InterfaceExists } from './errors.ts'
+import { findLink } from './link.ts'
+import { CniError, errorCodes } from './protocol/error.ts'
+import { type AttachmentKey, hostVethMac, hostVethName } from './stable-names.ts'
+
+/** Names tried for the host end when others have taken the first. */
+const nameAttempts = 4
+
+/** `operstate` UP of RFC 2863, as the kernel counts (uapi/linux/if.h). */
+const IF_OPER_UP = 6
+
+/** Pauses between looks at a port that is not up yet: 3.5 s in all, as upstream. */
+const portPausesMs = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 1500]
+
+/** A veth pair to be made: one end a port of the bridge, the other born inside the container. */
+export interface VethPlan {
+  readonly key: AttachmentKey
+  readonly mac: Mac
+  readonly netns: Netns
+  /** The bridge's index. */
+  readonly bridge: number
+  readonly conf: BridgeConf
+}
+
+/** A pair that was made. `index` is the container end's, in its own namespace. */
+export interface Veth {
+  readonly hostName: string
+  readonly hostIndex: number
+  readonly index: number
+}
+
+/**
+ * Makes the pair, host end up and in the bridge, in one exchange with the kernel. Both ends get
+ * their MAC addresses at birth, which is what keeps udev from changing them.
+ * @throws InterfaceExists, NetlinkError; ConflictError when all names are taken.
+ */
+export function createVeth(host: Connection, plan: VethPlan, undo: DisposableStack): Veth {
+  const { key } = plan
+  for (let attempt = 0; attempt < nameAttempts; attempt++) {
+    const name = hostVethName(key, attempt)
+    const veth = tryName(host, plan, name, undo)
+    if (veth) return veth
+    // The kernel says "already exists" of either end.
+    if (!findLink(host, name)) throw new InterfaceExists(key.ifname)
+  }
+  const name = hostVethName(key, 0)
+  throw new ConflictError(name, `host veth name provided (${name}) already exists`, 'delete it')
+}
+
+/** Undefined when a name is taken. */
+function tryName(
+  host: Connection,
+  { key, mac, netns, bridge, conf }: VethPlan,
+  name: string,
+  undo: DisposableStack,
+): Veth | undefined {
+  const { mtu } = conf
+  const peer = { name: key.ifname, mac, mtu, netnsFd: netns.fd }
+  const hostEnd = { name, mac: hostVethMac(key), mtu, master: bridge, up: true }
+  const port = { name, hairpin: conf.hairpin, isolated: conf.isolated }
+  const [made, configured, link] = host.exchange([
+    addLink({ kind: 'veth', ...hostEnd, peer }),
+    setBridgePort(port),
+    getLink({ name }),
+  ])
+  if (isErrno(made.error, 'EEXIST')) return undefined
+  if (made.error) throw made.error
+  undo.defer(() => host.execute(deleteLink({ name })))
+  const failure = configured.error ?? link.error
+  if (failure) throw failure
+  if (link.value?.linkIndex === undefined) throw new TypeError(`Cannot find the peer of ${name}`)
+  return { hostName: name, hostIndex: link.value.index, index: link.value.linkIndex }
+}
+
+/**
+ * Waits until the bridge forwards for the port, and makes the host forget whom these addresses
+ * belonged to before, which it would otherwise go on sending to for seconds.
+ * @throws CniError when the port does not come up.
+ */
+export function waitForPort(
+  host: Connection,
+  { hostIndex }: Veth,
+  stale: readonly { readonly index: number; readonly address: Address }[],
+  deps: CniDeps,
+): void {
+  for (const pauseMs of [...portPausesMs, 0]) {
+    // Asking also makes the kernel act on the new carrier at once, not when it gets to it.
+    const [port, ...forgotten] = host.exchange([
+      getLink({ index: hostIndex }),
+      ...stale.map(deleteNeighbour),
+    ])
+    const failure = port.error ?? forgotten.find(isFailure)?.error
+    if (failure) throw failure
+    if (port.value?.operstate === IF_OPER_UP) return
+    if (pauseMs === 0) throw portDown(port.value?.operstate)
+    deps.sleep(pauseMs)
+  }
+}
+
+/** That nobody had the address before is the usual case. */
+function isFailure({ error }: Answer<unknown>): boolean {
+  return error !== undefined && !isErrno(error, 'ENOENT')
+}
+
+function portDown(operstate = 0): CniError {
+  const state = operStates[operstate] ?? String(operstate)
+  return new CniError(errorCodes.kernel, `bridge port in error state: ${state}`)
+}
+
+const operStates = [
+  'unknown',
+  'not-present',
+  'down',
+  'lower-layer-down',
+  'testing',
+  'dormant',
+  'up',
+]
+
+/** The link that is this attachment's host end, by the name recorded or any that ADD may choose. */
+export function findHostVeth(
+  host: Connection,
+  key: AttachmentKey,
+  recorded: string | undefined,
+): Link | undefined {
+  const names = Array.from({ length: nameAttempts }, (_, attempt) => hostVethName(key, attempt))
+  for (const name of recorded === undefined ? names : [recorded]) {
+    const link = findLink(host, name)
+    if (link?.kind === 'veth' && link.mac === hostVethMac(key)) return link
+  }
+  return undefined
+}
