@@ -40,16 +40,20 @@ function parseIPv6(text: string): bigint | undefined {
   const missing = 8 - head.length - tail.length
   // RFC 5952 section 4.2.2: "::" stands for at least one group; Go reads it so too.
   if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined
-  const groups = [...head, ...Array.from({ length: missing }, () => 0), ...tail]
-  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n)
+  let value = 0n
+  for (const group of head) value = (value << 16n) | BigInt(group)
+  value <<= BigInt(16 * missing)
+  for (const group of tail) value = (value << 16n) | BigInt(group)
+  return value
 }
 
 function parseGroups(text: string, mayEndInIPv4: boolean): number[] | undefined {
   if (text === '') return []
   const groups: number[] = []
   const words = text.split(':')
-  for (const [index, word] of words.entries()) {
-    if (mayEndInIPv4 && index === words.length - 1 && word.includes('.')) {
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? ''
+    if (mayEndInIPv4 && at === words.length - 1 && word.includes('.')) {
       const value = parseIPv4(word)
       if (value === undefined) return undefined
       groups.push(Number(value >> 16n), Number(value & 0xffffn))
@@ -71,9 +75,8 @@ export function formatAddress({ family, value }: Address): string {
   if (value >> 32n === 0xffffn) {
     return `::ffff:${formatAddress({ family: 4, value: value & 0xffffffffn })}`
   }
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    Number((value >> BigInt(112 - 16 * i)) & 0xffffn),
-  )
+  const groups: number[] = []
+  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn))
   const run = longestZeroRun(groups)
   const text = (from: number, to: number) =>
     groups

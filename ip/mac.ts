@@ -11,13 +11,17 @@ export function parseMac(text: string): Mac | undefined {
 
 /** Six bytes, freshly allocated. */
 export function macToBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (octet) => Number.parseInt(octet, 16))
+  const bytes = new Uint8Array(6)
+  for (let at = 0; at < 6; at++) bytes[at] = Number.parseInt(mac.slice(3 * at, 3 * at + 2), 16)
+  return bytes
 }
 
 /** Reads six bytes; undefined for any other length. */
 export function macFromBytes(bytes: Uint8Array): Mac | undefined {
   if (bytes.length !== 6) return undefined
-  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join(':') as Mac
+  let text = ''
+  for (const octet of bytes) text += `:${octet < 16 ? '0' : ''}${octet.toString(16)}`
+  return text.slice(1) as Mac
 }
 
 /**
@@ -25,7 +29,7 @@ export function macFromBytes(bytes: Uint8Array): Mac | undefined {
  * octet) from six bytes, usually random ones.
  */
 export function localMac(bytes: Uint8Array): Mac {
-  const octets = Uint8Array.from(bytes.subarray(0, 6))
+  const octets = bytes.slice(0, 6)
   octets[0] = ((octets[0] ?? 0) & 0xfe) | 0x02
   const mac = macFromBytes(octets)
   if (!mac)

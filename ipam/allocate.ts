@@ -1,7 +1,6 @@
 import type { Dns, IpConfig, Route } from '../cni/protocol/result.ts'
 import { type Address, formatAddress, parseAddress } from '../ip/address.ts'
 import { formatPrefix } from '../ip/prefix.ts'
-import { type Candidate, candidates } from './candidates.ts'
 import { AddressTaken, DuplicateAllocation, PoolExhausted } from './errors.ts'
 import {
   type IpamDeps,
@@ -19,6 +18,7 @@ import { type Owner, ownership } from './owner.ts'
 import type { IpamPlan, SetPlan } from './plan.ts'
 import { formatRangeSet, rangeFor } from './ranges.ts'
 import { readResolvConf } from './resolv-conf.ts'
+import { type Candidate, search } from './search.ts'
 
 /** The part of an ADD's result that IPAM answers; `ips` in the order of the range sets. */
 export interface Allocation {
@@ -88,27 +88,26 @@ function readLedger(folder: LockedFolder, owner: Owner, { log }: IpamDeps): Ledg
 
 /** Reserves one address of one set. */
 function claim(set: SetPlan, folder: LockedFolder, ledger: Ledger): Candidate {
+  const { taken } = ledger
   const { index, ranges, requested } = set
-  if (requested && ledger.taken.has(formatAddress(requested))) throw isTaken(set, folder, requested)
+  if (requested && taken.has(formatAddress(requested.address))) throw noneFree(set, folder)
   refuseDuplicate(set, ledger)
-  for (const candidate of wanted(set, folder)) {
-    const { address } = candidate
-    // Reserving may still find it taken, where somebody writes without the lock.
-    if (!ledger.taken.has(formatAddress(address)) && reserve(folder, address)) return candidate
+  // Reserving may still find an address taken, where somebody writes without the lock.
+  const take = (address: Address) => !taken.has(formatAddress(address)) && reserve(folder, address)
+  if (!requested) {
+    const found = search(ranges, readLastReserved(folder, index), take)
+    if (found) return found
+  } else if (take(requested.address)) {
+    return requested
   }
-  if (requested) throw isTaken(set, folder, requested)
-  throw new PoolExhausted(index, formatRangeSet(ranges), folder.path)
+  throw noneFree(set, folder)
 }
 
-function isTaken({ index, ranges }: SetPlan, folder: LockedFolder, address: Address): AddressTaken {
-  return new AddressTaken(index, formatAddress(address), formatRangeSet(ranges), folder.path)
-}
-
-/** The requested address alone, or all of the set in the order they are tried. */
-function wanted({ index, ranges, requested }: SetPlan, folder: LockedFolder): Iterable<Candidate> {
-  if (!requested) return candidates(ranges, readLastReserved(folder, index))
-  const range = rangeFor(ranges, requested)
-  return range ? [{ address: requested, range }] : []
+function noneFree({ index, ranges, requested }: SetPlan, folder: LockedFolder): Error {
+  const text = formatRangeSet(ranges)
+  return requested
+    ? new AddressTaken(index, formatAddress(requested.address), text, folder.path)
+    : new PoolExhausted(index, text, folder.path)
 }
 
 /**

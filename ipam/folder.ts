@@ -18,8 +18,9 @@
  *   written to: it may be another name of a reservation.
  * - Upstream creates the file under the address and writes it afterwards. An empty file seen while
  *   the lock is held is what a killed upstream left there, and the address is free.
- * - `last_reserved_ip` is truncated and written, like upstream's. Cut short it reads as missing and
- *   one search starts at the front; replacing it by rename costs 0.17 ms on ext4 instead of 0.01.
+ * - `last_reserved_ip` is written in place, and truncated first only when it gets shorter. Cut short
+ *   it reads as missing, and one search starts at the front. Truncating each time, as upstream does,
+ *   costs 0.25 ms on ext4, replacing by rename 0.17, writing over it 0.01.
  *
  * Why nothing is synced: a power cut ends every container, so a reservation it loses is not missed
  * and one it keeps is stale. What it may tear is a name committed before its text, which is an empty
@@ -28,13 +29,18 @@
  * every DEL 0.2, and seconds, under the lock, while the disk is busy pulling images.
  */
 import {
+  closeSync,
+  constants,
   existsSync,
+  fstatSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from '#fs'
 import { type Address, formatAddress, parseAddress } from '../ip/address.ts'
 import type { Logger } from '../log/logger.ts'
@@ -167,7 +173,15 @@ export function writeLastReserved(
   setIndex: number,
   address: Address,
 ): void {
-  writeFileSync(`${path}/last_reserved_ip.${setIndex}`, formatAddress(address), { mode: 0o600 })
+  const file = `${path}/last_reserved_ip.${setIndex}`
+  const text = formatAddress(address)
+  const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o600)
+  try {
+    if (fstatSync(fd).size > text.length) writeFileSync(file, text)
+    else writeSync(fd, text)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function unlinkIfThere(file: string): void {

@@ -40,7 +40,9 @@ export function runIpam(io: IpamIo, deps: IpamMainDeps): 0 | 1 {
     run(io, deps)
     return 0
   } catch (error) {
-    io.writeStdout(renderError(toCniError(error)))
+    const json = toCniError(error)
+    if (json.code === errorCodes.bug) deps.log.error(json.msg, { stack: json.details })
+    io.writeStdout(renderError(json))
     return 1
   }
 }
@@ -73,11 +75,13 @@ function run(io: IpamIo, deps: IpamMainDeps): void {
 function add(invocation: Invocation, conf: NetConf, io: IpamIo, deps: IpamDeps): void {
   const version = readVersion(conf.cniVersion)
   const plan = planIpam(conf, argsOf(invocation))
-  using undo = new DisposableStack()
   const allocation = allocate(plan, invocation, deps)
-  undo.defer(() => release(plan, invocation, deps))
-  io.writeStdout(renderResult(allocation, version))
-  undo.move()
+  try {
+    io.writeStdout(renderResult(allocation, version))
+  } catch (error) {
+    release(plan, invocation, deps)
+    throw error
+  }
 }
 
 /**

@@ -10,13 +10,13 @@ import { formatPrefix, parsePrefix } from '../ip/prefix.ts'
 import type { IpamPlace } from './folder.ts'
 import {
   formatRangeSet,
-  isReserved,
   parseIp,
   type RangeSet,
   rangeFor,
   readRangeSet,
   refuseOverlaps,
 } from './ranges.ts'
+import { type Candidate, isReserved } from './search.ts'
 
 /** Upstream's. */
 const defaultDataDir = '/var/lib/cni/networks'
@@ -25,7 +25,7 @@ const defaultDataDir = '/var/lib/cni/networks'
 export interface SetPlan {
   readonly index: number
   readonly ranges: RangeSet
-  readonly requested?: Address
+  readonly requested?: Candidate
 }
 
 /** What an ADD must reserve and answer: all that can be checked without the data folder is. */
@@ -131,9 +131,11 @@ function assignRequests(sets: readonly RangeSet[], requested: readonly Address[]
   const plans = sets.map((ranges, index): SetPlan => {
     const at = open.findIndex((address) => rangeFor(ranges, address))
     const [address] = at < 0 ? [] : open.splice(at, 1)
-    if (!address) return { index, ranges }
-    refuseUnusable(address, ranges, index)
-    return { index, ranges, requested: address }
+    const range = address && rangeFor(ranges, address)
+    if (!range) return { index, ranges }
+    const requested = { address, range }
+    refuseUnusable(requested, ranges, index)
+    return { index, ranges, requested }
   })
   if (open.length > 0) {
     const list = open.map(formatAddress).join(' ')
@@ -142,12 +144,10 @@ function assignRequests(sets: readonly RangeSet[], requested: readonly Address[]
   return plans
 }
 
-function refuseUnusable(address: Address, ranges: RangeSet, index: number): void {
+function refuseUnusable({ address, range }: Candidate, ranges: RangeSet, index: number): void {
   const refuse = (text: string): never => {
     throw new ConfigError('ips', `failed to allocate for range ${index}: ${text}`)
   }
-  const range = rangeFor(ranges, address)
-  if (!range) return
   const ip = formatAddress(address)
   if (sameAddress(address, range.gateway)) refuse(`requested ip ${ip} is subnet's gateway`)
   if (isReserved(range, address)) {

@@ -159,18 +159,6 @@ function rangeContains({ start, end }: Range, { family, value }: Address): boole
   return start.family === family && start.value <= value && value <= end.value
 }
 
-/**
- * The one address of an IPv6 subnet, or the two of an IPv4 subnet, that no interface may have: the
- * subnet-router anycast address (RFC 4291 section 2.6.1), the network and the broadcast address.
- * A range may well span them: podman writes `rangeEnd` so.
- */
-export function isReserved({ subnet }: Range, address: Address): boolean {
-  return (
-    sameAddress(address, subnet.address) ||
-    (address.family === 4 && sameAddress(address, lastAddress(subnet)))
-  )
-}
-
 /** `START-END`, joined by commas for a set: the form of upstream's messages. */
 export function formatRangeSet(set: RangeSet): string {
   return set.map(formatRange).join(',')

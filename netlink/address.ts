@@ -67,7 +67,7 @@ export function addAddress(spec: AddressSpec): Request {
   return newAddress(spec, NLM_F_CREATE | NLM_F_EXCL, 'add')
 }
 
-/** As `addAddress`, but takes over the flags and the scope's lifetime if the link has it. */
+/** As `addAddress`, but not an error if the link has it: then only flags and lifetime change. */
 export function replaceAddress(spec: AddressSpec): Request {
   return newAddress(spec, NLM_F_CREATE | NLM_F_REPLACE, 'replace')
 }

@@ -131,13 +131,13 @@ export class Connection implements Disposable {
     const answers: Answer<unknown>[] = requests.map(() => ({}))
     const settled = new Set<number>()
     this.#talk(requests, NLM_F_REQUEST | NLM_F_ACK, (index, message) => {
-      const { op, decode } = requests[index] as Request<unknown>
-      if (message.type === NLMSG_ERROR) {
+      const request = requests[index]
+      if (request && message.type === NLMSG_ERROR) {
         const verdict = decodeError(message)
-        if (verdict.errno) answers[index] = { error: kernelError(op, verdict) }
+        if (verdict.errno) answers[index] = { error: kernelError(request.op, verdict) }
         settled.add(index)
-      } else if (decode && message.type >= NLMSG_MIN_TYPE) {
-        answers[index] = attempt(op, () => decode(message.type, message.payload))
+      } else if (request && message.type >= NLMSG_MIN_TYPE) {
+        answers[index] = attempt(request, message)
       }
       return settled.size === requests.length
     })
@@ -146,7 +146,6 @@ export class Connection implements Disposable {
 
   /** Undefined if the objects changed during the dump. */
   #dumpOnce<R>(request: Request<R>): R[] | undefined {
-    const { op, decode, noneErrno } = request
     const values: R[] = []
     let interrupted = false
     let failure: NetlinkError | undefined
@@ -155,14 +154,16 @@ export class Connection implements Disposable {
       if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
         const verdict = message.type === NLMSG_DONE ? decodeDone(message) : decodeError(message)
         if (verdict.errno === EINTR) interrupted = true
-        else if (verdict.errno && verdict.errno !== noneErrno) failure = kernelError(op, verdict)
+        else if (verdict.errno && verdict.errno !== request.noneErrno) {
+          failure ??= kernelError(request.op, verdict)
+        }
         return true
       }
       // Read on after a malformed object: a dump that is left halfway blocks the socket's next one.
-      if (decode && message.type >= NLMSG_MIN_TYPE && !failure) {
-        const answer = attempt(op, () => decode(message.type, message.payload))
-        failure = answer.error
-        if (answer.value !== undefined) values.push(answer.value)
+      if (message.type >= NLMSG_MIN_TYPE) {
+        const { error, value } = attempt(request, message)
+        failure ??= error
+        if (value !== undefined) values.push(value)
       }
       return false
     })
@@ -179,24 +180,22 @@ export class Connection implements Disposable {
     flags: number,
     take: (index: number, message: Message) => boolean,
   ): void {
-    const op = describe(requests)
     const first = this.#sequence
     this.#sequence = (first + requests.length) >>> 0
-    syscall(op, () => this.#socket.send(encodeMessages(requests, first, flags)))
-    for (let strays = 0; strays < MAX_STRAYS; strays++) {
-      const datagram = syscall(op, () => this.#socket.receive())
-      const done = readable(op, () => {
-        for (const message of decodeMessages(datagram)) {
+    try {
+      this.#socket.send(encodeMessages(requests, first, flags))
+      for (let strays = 0; strays < MAX_STRAYS; strays++) {
+        for (const message of decodeMessages(this.#socket.receive())) {
           const index = (message.sequence - first) >>> 0
           if (message.portId !== this.#socket.portId || index >= requests.length) continue
           strays = 0
-          if (take(index, message)) return true
+          if (take(index, message)) return
         }
-        return false
-      })
-      if (done) return
+      }
+      throw new RangeError(`${MAX_STRAYS} messages answer something else`)
+    } catch (error) {
+      throw named(describe(requests), error)
     }
-    throw kernelError(op, { errno: EBADMSG, text: `${MAX_STRAYS} messages answer something else` })
   }
 }
 
@@ -224,37 +223,24 @@ function kernelError(op: string, { errno, text }: Verdict, cause?: unknown): Net
   return new NetlinkError({ op, errno, source: 'kernel', extack: text, cause })
 }
 
-/** Turns what a codec says of bytes it cannot read into EBADMSG. */
-function malformed(op: string, error: unknown): NetlinkError {
-  if (!(error instanceof RangeError)) throw error
-  return kernelError(op, { errno: EBADMSG }, error)
+/** Gives what the socket or the codec threw the name of what was being done. */
+function named(op: string, error: unknown): unknown {
+  // Only bytes from the kernel are out of range here: requests are encoded before they are sent.
+  if (error instanceof RangeError) return kernelError(op, { errno: EBADMSG }, error)
+  if (error instanceof NetlinkError || !(error instanceof Error && 'errno' in error)) return error
+  const { errno } = error
+  if (typeof errno !== 'number') return error
+  // Node and libuv count errno negative, C positive.
+  return new NetlinkError({ op, errno: Math.abs(errno), source: 'syscall', cause: error })
 }
 
-function readable<T>(op: string, body: () => T): T {
+/** Decodes one reply so that a malformed one does not end the conversation. */
+function attempt<R>({ op, decode }: Request<R>, { type, payload }: Message): Answer<R> {
   try {
-    return body()
-  } catch (error) {
-    throw error instanceof NetlinkError ? error : malformed(op, error)
-  }
-}
-
-function attempt<R>(op: string, body: () => R | undefined): Answer<R> {
-  try {
-    const value = body()
+    const value = decode?.(type, payload)
     return value === undefined ? {} : { value }
   } catch (error) {
-    return { error: malformed(op, error) }
-  }
-}
-
-/** Gives an error of the socket the name of what was being done. */
-function syscall<T>(op: string, call: () => T): T {
-  try {
-    return call()
-  } catch (cause) {
-    const errno = cause instanceof Error && 'errno' in cause ? cause.errno : undefined
-    if (typeof errno !== 'number') throw cause
-    // Node and libuv count errno negative, C positive.
-    throw new NetlinkError({ op, errno: Math.abs(errno), source: 'syscall', cause })
+    if (!(error instanceof RangeError)) throw error
+    return { error: kernelError(op, { errno: EBADMSG }, error) }
   }
 }

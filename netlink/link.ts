@@ -9,7 +9,6 @@ import {
   RTM_DELLINK,
   RTM_GETLINK,
   RTM_NEWLINK,
-  RTM_SETLINK,
   SKIP_STATS,
 } from './codec/link.ts'
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './codec/message.ts'
@@ -114,7 +113,7 @@ export function setLink(change: LinkRef & LinkChange): Request {
   const afSpec = addrGenMode === undefined ? undefined : { inet6: { addrGenMode } }
   const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, afSpec }
   const body = bodyFor(change, attrs, flagsOf(change))
-  return { type: RTM_SETLINK, flags: 0, body, op: `set link ${describe(change)}` }
+  return { type: RTM_NEWLINK, flags: 0, body, op: `set link ${describe(change)}` }
 }
 
 /**

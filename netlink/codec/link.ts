@@ -9,7 +9,6 @@ import { s32, u8, u32 } from './wire.ts'
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
-export const RTM_SETLINK = 19
 
 /** RTEXT_FILTER_SKIP_STATS: counters would be the larger part of every answer. */
 export const SKIP_STATS = 1 << 3

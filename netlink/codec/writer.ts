@@ -16,35 +16,43 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#take(1), value)
+    const at = this.#take(1)
+    this.#view.setUint8(at, value)
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#take(2), value, true)
+    const at = this.#take(2)
+    this.#view.setUint16(at, value, true)
   }
 
   u16be(value: number): void {
-    this.#view.setUint16(this.#take(2), value)
+    const at = this.#take(2)
+    this.#view.setUint16(at, value)
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#take(4), value, true)
+    const at = this.#take(4)
+    this.#view.setUint32(at, value, true)
   }
 
   u32be(value: number): void {
-    this.#view.setUint32(this.#take(4), value)
+    const at = this.#take(4)
+    this.#view.setUint32(at, value)
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#take(8), value, true)
+    const at = this.#take(8)
+    this.#view.setBigUint64(at, value, true)
   }
 
   u64be(value: bigint): void {
-    this.#view.setBigUint64(this.#take(8), value)
+    const at = this.#take(8)
+    this.#view.setBigUint64(at, value)
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#take(value.length))
+    const at = this.#take(value.length)
+    this.#bytes.set(value, at)
   }
 
   /** Zero bytes. */
@@ -70,6 +78,7 @@ export class Writer {
     this.#length = start
   }
 
+  /** Makes room. To be called before `#bytes` or `#view` is looked at, which growing replaces. */
   #take(count: number): number {
     const at = this.#length
     this.#length = at + count

@@ -18,7 +18,9 @@ function sets(net: NetConf): string[] {
 
 function requested(net: NetConf, env?: string): (string | undefined)[] {
   const args = env === undefined ? noArgs : new Map([['IP', env]])
-  return planIpam(net, args).sets.map((set) => set.requested && formatAddress(set.requested))
+  return planIpam(net, args).sets.map(
+    (set) => set.requested && formatAddress(set.requested.address),
+  )
 }
 
 const oldStyle = {

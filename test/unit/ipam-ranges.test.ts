@@ -6,12 +6,12 @@ import type { RangeConf } from '../../conf/net-conf.ts'
 import { formatAddress, parseAddress } from '../../ip/address.ts'
 import {
   formatRangeSet,
-  isReserved,
   rangeFor,
   rangesOverlap,
   readRangeSet,
   refuseOverlaps,
 } from '../../ipam/ranges.ts'
+import { isReserved } from '../../ipam/search.ts'
 
 function read(...ranges: RangeConf[]) {
   return readRangeSet({ path: 'ipam.ranges.0', ranges }, 0)

@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto'
+import type { LeaseAttrs } from '../conf/lease.ts'
+import { type Pool, poolHas } from '../conf/network-config.ts'
+import { sameAddress } from '../ip/address.ts'
+import { type ByFamily, byFamily, families, familiesOf, valuesOf } from '../ip/by-family.ts'
+import { formatPrefix, type Prefix, prefixesOverlap } from '../ip/prefix.ts'
+import type { Logger } from '../log/logger.ts'
+import { sleep } from './alarm.ts'
+import type { Clock } from './clock.ts'
+import { describeHolder, describeSubnets, type Lease, subnetsOverlap } from './lease.ts'
+import type { LeaseList, LeaseStore } from './lease-store.ts'
+import { pickSubnet } from './pick-subnet.ts'
+
+/** What a node asks for, and by which signs it knows its own lease. */
+export interface Claim {
+  readonly pools: ByFamily<Pool>
+  /** What the lease is to say; it names the node. */
+  readonly attrs: LeaseAttrs & { readonly nodeId: string }
+  /** Subnets this host had before, the likeliest first. */
+  readonly previous: readonly ByFamily<Prefix>[]
+}
+
+export interface AcquireTools {
+  readonly leases: LeaseStore
+  readonly clock: Clock
+  readonly log: Logger
+  readonly signal: AbortSignal
+  /** From when on a subnet may be taken that was not this host's before; ms on the boot clock. */
+  readonly mayTakeFrom: () => number
+}
+
+/** A lease in hand. `sentAt`: when the request that renewed it was sent, ms on the boot clock. */
+export interface Acquired {
+  readonly lease: Lease
+  readonly sentAt: number
+  /** It was not this node's before. */
+  readonly isNew: boolean
+}
+
+/** All subnets of the pool are taken; flannel's words. */
+export class OutOfSubnetsError extends Error {
+  override readonly name = 'OutOfSubnetsError'
+}
+
+/** A daemon on another host lives under this host's node id. */
+export class NodeIdInUseError extends Error {
+  override readonly name = 'NodeIdInUseError'
+}
+
+/** Others were quicker, every time. */
+export class LostRaceError extends Error {
+  override readonly name = 'LostRaceError'
+}
+
+const ATTEMPTS = 20
+/** How long a daemon with our node id has to show that it lives. */
+const ANSWER_MS = 5_000
+const ANSWER_POLL_MS = 250
+
+/** Whether a lease is this node's: by node id, or where it has none, by public address. */
+export function isMine(lease: Lease, { nodeId, publicIP }: LeaseAttrs): boolean {
+  if (lease.attrs.nodeId !== undefined) return lease.attrs.nodeId === nodeId
+  const family = families.find((one) => publicIP[one] !== undefined)
+  const [ours, theirs] = family ? [publicIP[family], lease.attrs.publicIP[family]] : []
+  return ours !== undefined && theirs !== undefined && sameAddress(ours, theirs)
+}
+
+/**
+ * Gets this node a lease: its own one again, else its previous subnets if they are free, else free
+ * ones. `first` is a fresh list to begin with. All writes are conditional; a lost race is tried
+ * again from a new list.
+ * @throws OutOfSubnetsError, NodeIdInUseError, LostRaceError, StoreError
+ */
+export async function acquireLease(
+  claim: Claim,
+  first: LeaseList,
+  tools: AcquireTools,
+): Promise<Acquired> {
+  let list = first
+  for (let attempt = 1; attempt <= ATTEMPTS && !tools.signal.aborted; attempt++) {
+    const acquired = await tryOnce(claim, list, tools)
+    if (acquired) return acquired
+    // Nodes that met here come back at different moments.
+    await sleep(Math.random() * 50 * attempt, tools.signal)
+    list = await tools.leases.list()
+  }
+  throw new LostRaceError(`failed to acquire lease: lost the race ${ATTEMPTS} times`)
+}
+
+/** One attempt; undefined when somebody was quicker. */
+async function tryOnce(
+  claim: Claim,
+  list: LeaseList,
+  tools: AcquireTools,
+): Promise<Acquired | undefined> {
+  const mine = list.leases.filter((lease) => isMine(lease, claim.attrs))
+  const current = mine.find((lease) => fitsPools(lease.subnets, claim.pools)) ?? mine[0]
+  if (current && !(await challenge(current, claim, tools))) return undefined
+  if (current && fitsPools(current.subnets, claim.pools)) return renew(claim, current.key, tools)
+  const taken = [
+    ...list.leases.filter((lease) => !mine.includes(lease)).map(({ subnets }) => subnets),
+    ...list.unreadable.map(({ subnets }) => subnets),
+  ].flatMap(valuesOf)
+  const subnets = await choose(claim, current, taken, tools)
+  const acquired = subnets && (await create(claim, subnets, tools))
+  if (acquired) for (const old of mine) await forget(old, acquired.lease, tools)
+  return acquired
+}
+
+/** Whether a node may keep exactly these subnets under the configuration. */
+export function fitsPools(subnets: ByFamily<Prefix>, pools: ByFamily<Pool>): boolean {
+  return families.every((family) => {
+    const [subnet, pool] = [subnets[family], pools[family]]
+    return pool ? subnet !== undefined && poolHas(pool, subnet) : subnet === undefined
+  })
+}
+
+/** For each family what the node has, else had, else a free one. Undefined: not at this moment. */
+async function choose(
+  { pools, previous, attrs }: Claim,
+  current: Lease | undefined,
+  taken: readonly Prefix[],
+  { clock, mayTakeFrom, signal, log }: AcquireTools,
+): Promise<ByFamily<Prefix> | undefined> {
+  const keep = byFamily((family) => {
+    const pool = pools[family]
+    const candidates = [current?.subnets[family], ...previous.map((subnets) => subnets[family])]
+    return candidates.find(
+      (subnet) =>
+        subnet &&
+        pool &&
+        poolHas(pool, subnet) &&
+        !taken.some((one) => prefixesOverlap(one, subnet)),
+    )
+  })
+  const missing = familiesOf(pools).filter((family) => keep[family] === undefined)
+  const wait = mayTakeFrom() - clock().boot
+  if (missing.length > 0 && wait > 0) {
+    log.warn('the store lost data: no new subnet yet, so that owners can put theirs back', {
+      seconds: Math.ceil(wait / 1000),
+    })
+    await sleep(wait, signal)
+    return undefined
+  }
+  return byFamily((family) => keep[family] ?? pick(pools[family], taken, attrs.nodeId))
+}
+
+function pick(pool: Pool | undefined, taken: readonly Prefix[], seed: string): Prefix | undefined {
+  const subnet = pool && pickSubnet(pool, taken, seed)
+  if (!pool || subnet) return subnet
+  throw new OutOfSubnetsError(
+    `out of subnets: every /${pool.subnetLen} of ${formatPrefix(pool.network)} that may be taken is taken`,
+  )
+}
+
+async function renew(
+  claim: Claim,
+  key: string,
+  { leases, clock }: AcquireTools,
+): Promise<Acquired | undefined> {
+  const sentAt = clock().boot
+  // Read again: a challenge, or anybody, may have written it since it was listed.
+  const now = await leases.get(key)
+  const lease = now && isMine(now, claim.attrs) && (await leases.put(now, claim.attrs))
+  return lease ? { lease, sentAt, isNew: false } : undefined
+}
+
+/**
+ * Takes subnets. The store refuses only the very same key, and two nodes that choose one IPv4
+ * subnet may differ in IPv6: so we look once more, and give way to whoever is there too. The other
+ * one either looked before we wrote, and holds it, or sees us as well and gives way.
+ */
+async function create(
+  { attrs }: Claim,
+  subnets: ByFamily<Prefix>,
+  { leases, clock, log }: AcquireTools,
+): Promise<Acquired | undefined> {
+  const sentAt = clock().boot
+  const lease = await leases.create(subnets, attrs)
+  if (!lease) return undefined
+  const { leases: others } = await leases.list()
+  const rival = others.find((one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets))
+  if (!rival) return { lease, sentAt, isNew: true }
+  const who = describeHolder(rival.attrs)
+  log.warn('another node took the same subnet', { subnet: describeSubnets(subnets), node: who })
+  await leases.delete(lease)
+  return undefined
+}
+
+async function forget(old: Lease, now: Lease, { leases, log }: AcquireTools): Promise<void> {
+  if (old.key === now.key || old.reserved) return
+  const gone = await leases.delete(old)
+  if (gone) log.info('old lease given back', { subnet: describeSubnets(old.subnets) })
+}
+
+/**
+ * A lease with our node id and another public address is ours after the host has moved, or another
+ * host's that was copied from this one. We ask by writing a question into it, its data untouched: a
+ * living holder takes it out again. False when it has gone meanwhile.
+ * @throws NodeIdInUseError
+ */
+async function challenge(lease: Lease, claim: Claim, tools: AcquireTools): Promise<boolean> {
+  const { leases, clock, signal, log } = tools
+  if (lease.attrs.nodeId === undefined || samePublicIP(lease.attrs, claim.attrs)) return true
+  const holder = describeHolder(lease.attrs)
+  log.info('this node’s lease has another public address: asking whether anybody lives there', {
+    lease: lease.key,
+    holder,
+  })
+  const asked = await leases.put(lease, { ...lease.attrs, challenge: randomUUID() })
+  if (!asked) return false
+  const until = clock().boot + ANSWER_MS
+  while (clock().boot < until && !signal.aborted) {
+    await sleep(ANSWER_POLL_MS, signal)
+    const now = await leases.get(lease.key)
+    if (!now) return false
+    if (now.revision === asked.revision) continue
+    const message = `another daemon lives under this host’s node id: ${holder}, subnet ${describeSubnets(lease.subnets)}. If this host is a copy of that one, remove its node-id file`
+    throw new NodeIdInUseError(message)
+  }
+  return !signal.aborted
+}
+
+export function samePublicIP(a: LeaseAttrs, b: LeaseAttrs): boolean {
+  return families.every((family) => {
+    const [one, other] = [a.publicIP[family], b.publicIP[family]]
+    return one && other ? sameAddress(one, other) : one === other
+  })
+}

@@ -1,0 +1,128 @@
+import { type Address, formatAddress } from '../../ip/address.ts'
+import type { Mac } from '../../ip/mac.ts'
+import { formatPrefix, type Prefix } from '../../ip/prefix.ts'
+
+/** rtm_protocol of every route of ours; nobody else's in iproute2's rt_protos. */
+export const ROUTE_PROTOCOL = 104
+
+/** What the kernel is to hold for us. Devices go by name: an index is known only when applied. */
+export interface KernelState {
+  readonly devices: readonly VxlanDevice[]
+  readonly entries: readonly Entry[]
+}
+
+/** One of our own VXLAN devices. All of it but MAC and MTU is fixed when the device is made. */
+export interface VxlanDevice {
+  readonly name: string
+  readonly mac: Mac
+  readonly mtu: number
+  readonly vni: number
+  /** The interface that carries the encapsulated packets, and its address. */
+  readonly uplink: string
+  readonly local: Address
+  readonly port: number
+  readonly learning: boolean
+  readonly gbp: boolean
+}
+
+/** Something in one of the kernel's tables. Each kind has an identity and the rest of its values. */
+export type Entry = AddressEntry | NeighbourEntry | FdbEntry | RouteEntry
+
+export interface AddressEntry {
+  readonly kind: 'address'
+  readonly device: string
+  readonly prefix: Prefix
+}
+
+/** A permanent neighbour. */
+export interface NeighbourEntry {
+  readonly kind: 'neighbour'
+  readonly device: string
+  readonly address: Address
+  readonly mac: Mac
+}
+
+/** Behind which host a MAC lives: a permanent entry of a VXLAN device. */
+export interface FdbEntry {
+  readonly kind: 'fdb'
+  readonly device: string
+  readonly mac: Mac
+  readonly destination: Address
+}
+
+/** A unicast route in the main table. */
+export interface RouteEntry {
+  readonly kind: 'route'
+  readonly destination: Prefix
+  /** Absent only in routes of others: what is reached without a gateway. */
+  readonly gateway?: Address
+  readonly device: string
+  /** The gateway is reached without a route to it. */
+  readonly onlink: boolean
+  readonly metric: number
+  /** rtm_protocol: who made it. */
+  readonly protocol: number
+}
+
+/** What the kernel makes of a metric that is not given: none for IPv4, IP6_RT_PRIO_USER for IPv6. */
+export const defaultMetric = { 4: 0, 6: 1024 } as const
+
+/** A route as we make them. */
+export function ourRoute(
+  destination: Prefix,
+  via: { readonly gateway: Address; readonly device: string; readonly onlink: boolean },
+): RouteEntry {
+  const metric = defaultMetric[destination.address.family]
+  return { kind: 'route', destination, ...via, metric, protocol: ROUTE_PROTOCOL }
+}
+
+/** What makes it that entry: writing another one with the same id replaces it. */
+export function entryId(entry: Entry): string {
+  switch (entry.kind) {
+    case 'address':
+      return `address ${entry.device} ${formatPrefix(entry.prefix)}`
+    case 'neighbour':
+      return `neighbour ${entry.device} ${formatAddress(entry.address)}`
+    case 'fdb':
+      return `fdb ${entry.device} ${entry.mac}`
+    case 'route':
+      return `route ${formatPrefix(entry.destination)} ${entry.metric}`
+  }
+}
+
+export function sameEntry(a: Entry, b: Entry): boolean {
+  return renderEntry(a) === renderEntry(b)
+}
+
+/** The entry as iproute2 would be told it, the verb left out. */
+export function renderEntry(entry: Entry): string {
+  switch (entry.kind) {
+    case 'address':
+      return `address ${formatPrefix(entry.prefix)} dev ${entry.device}`
+    case 'neighbour':
+      return `neigh ${formatAddress(entry.address)} lladdr ${entry.mac} dev ${entry.device} nud permanent`
+    case 'fdb':
+      return `fdb ${entry.mac} dev ${entry.device} dst ${formatAddress(entry.destination)} self permanent`
+    case 'route': {
+      const { destination, gateway, metric, protocol } = entry
+      const via = gateway ? ` via ${formatAddress(gateway)}` : ''
+      const onlink = entry.onlink ? ' onlink' : ''
+      const last = metric === defaultMetric[destination.address.family] ? '' : ` metric ${metric}`
+      return `route ${formatPrefix(destination)}${via} dev ${entry.device}${onlink} proto ${protocol}${last}`
+    }
+  }
+}
+
+export function renderDevice(device: VxlanDevice): string {
+  return [
+    `link ${device.name} address ${device.mac} mtu ${device.mtu} type vxlan id ${device.vni}`,
+    `dev ${device.uplink} local ${formatAddress(device.local)} dstport ${device.port}`,
+    device.learning ? 'learning' : 'nolearning',
+    ...(device.gbp ? ['gbp'] : []),
+  ].join(' ')
+}
+
+/** The whole state, a line each, for tests and logs. */
+export function renderState({ devices, entries }: KernelState): string[] {
+  return [...devices.map(renderDevice), ...entries.map(renderEntry)]
+}

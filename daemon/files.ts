@@ -1,0 +1,70 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+
+/** The file's text; undefined when there is no such file. */
+export function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/**
+ * Writes a file so that a reader, and a crash, see the old text or the new one, and makes its
+ * folder (0755) when missing.
+ */
+export function writeAtomically(path: string, text: string, mode: number): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  const temporary = `${path}.new`
+  const fd = openSync(temporary, 'w', mode)
+  try {
+    writeSync(fd, text)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(temporary, path)
+}
+
+/** As `writeAtomically`, and nothing is written when the file says so already. */
+export function writeIfDifferent(path: string, text: string, mode: number): boolean {
+  if (readIfThere(path) === text) return false
+  writeAtomically(path, text, mode)
+  return true
+}
+
+/** Reads a JSON file of ours, which carries its version as `v`. */
+export function readVersioned(
+  path: string,
+  known: number,
+): Readonly<Record<string, unknown>> | undefined {
+  const text = readIfThere(path)
+  if (text === undefined) return undefined
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw new StateError(`${path} is not JSON: remove it if nobody needs it`, { cause: error })
+  }
+  const fields = typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : {}
+  if (typeof fields['v'] !== 'number' || fields['v'] > known) {
+    const message = `${path} has version ${String(fields['v'])}, this heddled knows ${known}: it is left as it is`
+    throw new StateError(message)
+  }
+  return fields
+}
+
+/** A file of ours that cannot be used. */
+export class StateError extends Error {
+  override readonly name = 'StateError'
+}

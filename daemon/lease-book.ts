@@ -1,0 +1,162 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Instant } from './clock.ts'
+import type { Lease } from './lease.ts'
+
+/** A peer's lease as last seen. Times are ms on the host's boot clock. */
+export interface Held {
+  readonly lease: Lease
+  /** When it ends at the latest, as far as we know. */
+  readonly expires: number
+  /** It is gone from the store, and its peer is dropped then unless it comes back. */
+  readonly dropAt?: number
+}
+
+/** One list of the store's leases, those of this host left out. */
+export interface Listed {
+  readonly clusterId: string
+  readonly revision: number
+  readonly leases: readonly Lease[]
+  /** Keys that are there too, with values nobody can read: reason to keep what we knew. */
+  readonly unreadable: readonly string[]
+  /** Whether this host's own lease, if it holds one that has not expired, was in the list. */
+  readonly own: 'present' | 'missing' | 'not expected'
+}
+
+/** What a list changed. `distrust` says why the store seems to have lost data, if it does. */
+export interface ListVerdict {
+  readonly distrust?: string
+  readonly changed: readonly string[]
+}
+
+/** How long a peer stays after its lease went, for its owner to put it back. */
+const GRACE_MS = 5_000
+/** How long peers stay at least after the store has lost data. */
+const DISTRUST_MS = 60_000
+/** How long nobody takes a new subnet after that, so that owners can put theirs back. */
+const NO_NEW_LEASE_MS = 30_000
+
+/**
+ * Which peers to believe in: all we have seen, until there is good reason to drop one. It holds the
+ * rules for deleting (a list is believed if it comes from the same store, not from its past, and
+ * shows our own lease) and does nothing itself: `now` comes in, keys that changed go out.
+ */
+export class LeaseBook {
+  readonly #held = new Map<string, Held>()
+  /** The keys of those with `dropAt`. */
+  readonly #leaving = new Set<string>()
+  readonly #leaseMs: number
+  #clusterId: string | undefined
+  #revision = 0
+  #mayPruneFrom = Number.POSITIVE_INFINITY
+  #mayTakeFrom = 0
+
+  /** `leaseMs`: how long a lease lasts at most where the store does not say when it ends. */
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs
+  }
+
+  get held(): ReadonlyMap<string, Held> {
+    return this.#held
+  }
+
+  /** The store that the last list came from, and how far we have followed it. */
+  get position(): { readonly clusterId: string | undefined; readonly revision: number } {
+    return { clusterId: this.#clusterId, revision: this.#revision }
+  }
+
+  /** From this time on a subnet may be taken that was not this host's before. */
+  get mayTakeFrom(): number {
+    return this.#mayTakeFrom
+  }
+
+  /** Whether what the kernel has and no lease explains may be deleted: after a list we believe. */
+  mayPrune(now: Instant): boolean {
+    return now.boot >= this.#mayPruneFrom
+  }
+
+  /** Takes up what an earlier run knew. */
+  restore(
+    position: { clusterId: string | undefined; revision: number },
+    held: Iterable<Held>,
+  ): void {
+    this.#clusterId = position.clusterId
+    this.#revision = position.revision
+    for (const one of held) this.#set(one)
+  }
+
+  list(listed: Listed, now: Instant): ListVerdict {
+    const distrust = this.#distrust(listed)
+    const changed = listed.leases.flatMap((lease) => this.#seen(lease, now))
+    const present = new Set([...listed.leases.map(({ key }) => key), ...listed.unreadable])
+    for (const held of this.#held.values()) {
+      if (present.has(held.lease.key)) continue
+      const dropAt =
+        distrust === undefined
+          ? (held.dropAt ?? now.boot + GRACE_MS)
+          : Math.max(held.expires, now.boot + DISTRUST_MS)
+      this.#set({ ...held, dropAt })
+    }
+    this.#clusterId = listed.clusterId
+    this.#revision = listed.revision
+    this.#mayPruneFrom = distrust === undefined ? now.boot : now.boot + DISTRUST_MS
+    if (distrust !== undefined) this.#mayTakeFrom = now.boot + NO_NEW_LEASE_MS
+    return distrust === undefined ? { changed } : { changed, distrust }
+  }
+
+  /** Keys whose lease says something new. */
+  put(lease: Lease, now: Instant): readonly string[] {
+    this.#revision = Math.max(this.#revision, lease.revision)
+    return this.#seen(lease, now)
+  }
+
+  delete(key: string, revision: number, now: Instant): void {
+    this.#revision = Math.max(this.#revision, revision)
+    const held = this.#held.get(key)
+    if (held) this.#set({ ...held, dropAt: held.dropAt ?? now.boot + GRACE_MS })
+  }
+
+  /** Drops the peers whose time has come and returns their keys. */
+  expire(now: Instant): readonly string[] {
+    const due = [...this.#leaving].filter((key) => this.#dropAt(key) <= now.boot)
+    for (const key of due) {
+      this.#held.delete(key)
+      this.#leaving.delete(key)
+    }
+    return due
+  }
+
+  /** When `expire` has something to do next, on the boot clock. */
+  nextDrop(): number | undefined {
+    const times = [...this.#leaving].map((key) => this.#dropAt(key))
+    return times.length === 0 ? undefined : times.reduce((a, b) => Math.min(a, b))
+  }
+
+  #distrust({ clusterId, revision, own }: Listed): string | undefined {
+    if (this.#clusterId !== undefined && clusterId !== this.#clusterId) {
+      return `it is another store now (cluster ${clusterId}, was ${this.#clusterId})`
+    }
+    if (revision < this.#revision) {
+      return `its revision went back from ${this.#revision} to ${revision}`
+    }
+    return own === 'missing' ? 'this host’s own lease is not in it' : undefined
+  }
+
+  /** Notes a lease that is in the store; its key if what it says is new. */
+  #seen(lease: Lease, now: Instant): readonly string[] {
+    const before = this.#held.get(lease.key)
+    const left = lease.expiresAt === undefined ? this.#leaseMs : lease.expiresAt - now.wall
+    this.#set({ lease, expires: now.boot + left })
+    return before && isDeepStrictEqual(before.lease.attrs, lease.attrs) ? [] : [lease.key]
+  }
+
+  #set(held: Held): void {
+    const { key } = held.lease
+    this.#held.set(key, held)
+    if (held.dropAt === undefined) this.#leaving.delete(key)
+    else this.#leaving.add(key)
+  }
+
+  #dropAt(key: string): number {
+    return this.#held.get(key)?.dropAt ?? Number.POSITIVE_INFINITY
+  }
+}

@@ -1,0 +1,130 @@
+import { DecodeError } from '../conf/errors.ts'
+import { formatLeaseKey, formatLeaseValue, type LeaseAttrs, parseLeaseKey } from '../conf/lease.ts'
+import type { ByFamily } from '../ip/by-family.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import type { Logger } from '../log/logger.ts'
+import { type Entry, type Store, StoreError } from '../store/store.ts'
+import { type Lease, readLease } from './lease.ts'
+
+/** All leases at one moment. */
+export interface LeaseList {
+  readonly clusterId: string
+  readonly revision: number
+  readonly leases: readonly Lease[]
+  /** Subnets that are taken by leases whose values nobody can read. */
+  readonly unreadable: readonly { readonly key: string; readonly subnets: ByFamily<Prefix> }[]
+}
+
+export type LeaseEvent =
+  | { readonly type: 'put'; readonly lease: Lease }
+  | { readonly type: 'delete'; readonly key: string; readonly revision: number }
+  | { readonly type: 'resync' }
+
+/** The leases in a store: its keys and values read and written as flannel does. */
+export class LeaseStore {
+  readonly name: string
+  readonly #store: Store
+  readonly #prefix: string
+  readonly #ttlSeconds: number
+  readonly #log: Logger
+  readonly #complained = new Map<string, string>()
+
+  constructor(
+    store: Store,
+    options: { readonly prefix: string; readonly ttlSeconds: number; readonly log: Logger },
+  ) {
+    this.name = store.name
+    this.#store = store
+    this.#prefix = `${options.prefix}/subnets/`
+    this.#ttlSeconds = options.ttlSeconds
+    this.#log = options.log
+  }
+
+  async list(): Promise<LeaseList> {
+    const { entries, revision, clusterId } = await this.#store.list(this.#prefix)
+    const leases: Lease[] = []
+    const unreadable: { key: string; subnets: ByFamily<Prefix> }[] = []
+    for (const entry of entries) {
+      const lease = this.#read(entry)
+      const key = this.#short(entry.key)
+      const subnets = lease ? undefined : parseLeaseKey(key)
+      if (lease) leases.push(lease)
+      if (subnets) unreadable.push({ key, subnets })
+    }
+    return { clusterId, revision, leases, unreadable }
+  }
+
+  /** Whether the store answers within `ms`. */
+  async answers(ms: number): Promise<boolean> {
+    const late = new Promise<false>((resolve) => void setTimeout(() => resolve(false), ms).unref())
+    // Any key will do.
+    const asked = this.#store.get(this.#prefix).then(
+      () => true,
+      () => false,
+    )
+    return Promise.race([asked, late])
+  }
+
+  /** One lease. A value nobody can read is StoreError `corrupt`: not ours, and not free. */
+  async get(key: string): Promise<Lease | undefined> {
+    const entry = await this.#store.get(this.#prefix + key)
+    try {
+      return entry && readLease(entry, this.#prefix)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      throw new StoreError('corrupt', this.name, `${this.#prefix}${key}: ${error.message}`, error)
+    }
+  }
+
+  /** Takes subnets that nobody has under this very key; undefined if somebody has. */
+  async create(subnets: ByFamily<Prefix>, attrs: LeaseAttrs): Promise<Lease | undefined> {
+    const key = this.#prefix + formatLeaseKey(subnets)
+    const options = { ttlSeconds: this.#ttlSeconds }
+    const entry = await this.#store.create(key, formatLeaseValue(attrs), options)
+    return entry && readLease(entry, this.#prefix)
+  }
+
+  /** Renews a lease with new attributes if it is as we know it. A reserved one stays reserved. */
+  async put(lease: Lease, attrs: LeaseAttrs): Promise<Lease | undefined> {
+    const options = lease.reserved ? {} : { ttlSeconds: this.#ttlSeconds }
+    const key = this.#prefix + lease.key
+    const entry = await this.#store.put(key, formatLeaseValue(attrs), lease.revision, options)
+    return entry && readLease(entry, this.#prefix)
+  }
+
+  async delete(lease: Lease): Promise<boolean> {
+    return this.#store.delete(this.#prefix + lease.key, lease.revision)
+  }
+
+  /** Changes after `from`, without those nobody can read. */
+  async *watch(from: number, signal: AbortSignal): AsyncGenerator<LeaseEvent> {
+    for await (const event of this.#store.watch(this.#prefix, from, signal)) {
+      if (event.type === 'delete') yield { ...event, key: this.#short(event.key) }
+      else if (event.type === 'resync') yield event
+      else {
+        const lease = this.#read(event.entry)
+        if (lease) yield { type: 'put', lease }
+      }
+    }
+  }
+
+  #short(key: string): string {
+    return key.slice(this.#prefix.length)
+  }
+
+  /** Says once for each broken value what is wrong with it. */
+  #read(entry: Entry): Lease | undefined {
+    try {
+      const lease = readLease(entry, this.#prefix)
+      this.#complained.delete(entry.key)
+      return lease
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      if (this.#complained.get(entry.key) !== entry.value) {
+        this.#log.warn('lease skipped', { key: entry.key, error: error.message })
+        this.#complained.set(entry.key, entry.value)
+      }
+      return undefined
+    }
+  }
+}

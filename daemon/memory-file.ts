@@ -1,0 +1,85 @@
+import { join } from 'node:path'
+import { formatLeaseValue, parseLeaseKey, parseLeaseValue } from '../conf/lease.ts'
+import type { Instant } from './clock.ts'
+import { readVersioned, writeAtomically } from './files.ts'
+import type { Lease } from './lease.ts'
+import type { Held } from './lease-book.ts'
+import type { Memory } from './subnet-manager.ts'
+
+/** What a daemon that starts while the store is away works from. */
+export interface Remembered {
+  /** The text of the network configuration. */
+  readonly config: string
+  readonly memory: Memory
+}
+
+const version = 1
+
+export function memoryPath(stateDir: string): string {
+  return join(stateDir, 'leases.json')
+}
+
+/** Times are kept on the wall clock, the only one that outlives a boot. */
+export function writeMemory(path: string, { config, memory }: Remembered, now: Instant): void {
+  const wall = (boot: number): number => boot - now.boot + now.wall
+  const saved = {
+    v: version,
+    config,
+    clusterId: memory.clusterId,
+    revision: memory.revision,
+    own: memory.own && { ...saveLease(memory.own.lease), heldUntil: wall(memory.own.heldUntil) },
+    peers: memory.peers.map(({ lease, expires, dropAt }) => ({
+      ...saveLease(lease),
+      expires: wall(expires),
+      dropAt: dropAt === undefined ? undefined : wall(dropAt),
+    })),
+  }
+  writeAtomically(path, `${JSON.stringify(saved)}\n`, 0o600)
+}
+
+function saveLease({ key, attrs, revision, reserved }: Lease): Record<string, unknown> {
+  return { key, value: formatLeaseValue(attrs), revision, reserved }
+}
+
+/**
+ * Undefined when there is no such file. Leases in it that cannot be read are left out.
+ * @throws StateError for a file that is not ours or of a newer version.
+ */
+export function readMemory(path: string, now: Instant): Remembered | undefined {
+  const saved = readVersioned(path, version)
+  if (!saved) return undefined
+  const boot = (wall: unknown): number => Number(wall) - now.wall + now.boot
+  const { config, clusterId, revision, own, peers } = saved
+  const mine = readLease(own)
+  return {
+    config: typeof config === 'string' ? config : '',
+    memory: {
+      clusterId: typeof clusterId === 'string' ? clusterId : undefined,
+      revision: typeof revision === 'number' ? revision : 0,
+      own: mine && { lease: mine.lease, heldUntil: boot(mine.fields['heldUntil']) },
+      peers: (Array.isArray(peers) ? peers : []).flatMap((peer): Held[] => {
+        const read = readLease(peer)
+        if (!read) return []
+        const { expires, dropAt } = read.fields
+        const leaving = dropAt === undefined ? {} : { dropAt: boot(dropAt) }
+        return [{ lease: read.lease, expires: boot(expires), ...leaving }]
+      }),
+    },
+  }
+}
+
+function readLease(saved: unknown): { lease: Lease; fields: Record<string, unknown> } | undefined {
+  if (typeof saved !== 'object' || saved === null) return undefined
+  const fields = saved as Record<string, unknown>
+  const { key, value, revision, reserved } = fields
+  const subnets = typeof key === 'string' ? parseLeaseKey(key) : undefined
+  if (typeof key !== 'string' || !subnets || typeof value !== 'string') return undefined
+  try {
+    const attrs = parseLeaseValue(value)
+    const lease = { key, subnets, attrs, revision: Number(revision), reserved: reserved === true }
+    return { lease, fields }
+  } catch {
+    // A file that somebody edited; the store has the lease if anybody does.
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+import { daemonTable, daemonTableRef } from '../firewall/daemon-table.ts'
+import { flannelLeftovers } from '../firewall/flannel-leftovers.ts'
+import { syncIptablesForward } from '../firewall/iptables-forward.ts'
+import { removeTable, syncTable } from '../firewall/sync.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import type { Logger } from '../log/logger.ts'
+import type { Connection } from '../netlink/connection.ts'
+
+export interface RulesInput {
+  readonly instance: string
+  readonly networks: readonly Prefix[]
+  readonly subnets: readonly Prefix[]
+  readonly ipMasq: boolean
+  readonly fullyRandom: boolean
+  readonly forward: boolean
+  /** Networks of an earlier run, whose rules go. */
+  readonly formerNetworks: readonly Prefix[]
+}
+
+/** The firewall rules of this daemon: written when they are not as they should be. Synchronous. */
+export class Rules {
+  readonly #connection: Connection
+  readonly #input: RulesInput
+  readonly #log: Logger
+  #problem: string | undefined
+  #isFirst = true
+
+  constructor(connection: Connection, input: RulesInput, log: Logger) {
+    this.#connection = connection
+    this.#input = input
+    this.#log = log
+  }
+
+  /** What keeps the rules from being as wanted. */
+  get problem(): string | undefined {
+    return this.#problem
+  }
+
+  /** Looks, and writes what is missing or different. What fails is a problem, not an error. */
+  sync(): void {
+    try {
+      this.#sync()
+      this.#problem = undefined
+    } catch (error) {
+      const problem = `firewall: ${error instanceof Error ? error.message : String(error)}`
+      if (problem !== this.#problem)
+        this.#log.error('firewall rules not written', { error: problem })
+      this.#problem = problem
+    }
+  }
+
+  /** Takes back what was written; for a start that failed. */
+  remove(): void {
+    const { instance } = this.#input
+    try {
+      removeTable(this.#connection, daemonTableRef(instance))
+      syncIptablesForward(this.#connection, { instance, networks: [] })
+    } catch (error) {
+      this.#log.warn('firewall rules not removed', { error: String(error) })
+    }
+  }
+
+  #sync(): void {
+    const { instance, networks, forward, formerNetworks } = this.#input
+    // What flannel left here goes in the transaction that brings ours; once is enough.
+    const options = this.#isFirst ? { alongside: flannelLeftovers } : {}
+    const table = syncTable(this.#connection, daemonTable(this.#input), options)
+    // Our accept cannot outvote a drop in another table, so it stands in that table as well.
+    const iptables = syncIptablesForward(this.#connection, {
+      instance,
+      networks: forward ? networks : [],
+      previous: formerNetworks,
+    })
+    if (table === 'written') this.#log.info('firewall table written', { instance })
+    if (iptables === 'written') this.#log.info('accept rules written to iptables FORWARD')
+    this.#isFirst = false
+  }
+}

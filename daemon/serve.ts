@@ -1,0 +1,94 @@
+import { formatAddress } from '../ip/address.ts'
+import { valuesOf } from '../ip/by-family.ts'
+import type { Logger } from '../log/logger.ts'
+import { createBackend } from './backend/create-backend.ts'
+import { presentMac } from './devices.ts'
+import { type DaemonDeps, type Host, openHost } from './host.ts'
+import { watchedGroups, watchKernel } from './kernel-watch.ts'
+import { describeSubnets } from './lease.ts'
+import { claim, deviceLock } from './locks.ts'
+import { Session, type SessionInput } from './session.ts'
+import type { Settings } from './settings.ts'
+import { claimOf, waitForConfig, waitForLease, waitForUplinks } from './start.ts'
+
+/** What a run of the daemon is given. */
+export interface ServeInput {
+  readonly settings: Settings
+  readonly deps: DaemonDeps
+  readonly log: Logger
+  readonly signal: AbortSignal
+  /** Called once, when the first peers are in the kernel. */
+  readonly onReady: () => void
+}
+
+/** So long a thread may wait for an event before it looks whether anybody still wants one. */
+const EVENT_TIMEOUT_MS = 5_000
+
+/**
+ * Runs the daemon until aborted. What it made stays then: stopping it disturbs no packet.
+ * @throws ConfigError, AlreadyRunningError, NodeIdInUseError, StoreError, NetlinkError and whatever
+ *   else keeps it from starting
+ */
+export async function serve(input: ServeInput): Promise<void> {
+  const { settings, deps, log, signal } = input
+  await using stack = new AsyncDisposableStack()
+  const host = await openHost(settings, deps, log, stack)
+  if (host.remembered) host.manager.restore(host.remembered.memory)
+  const found = await waitForConfig(host, signal)
+  const uplinks = found && (await waitForUplinks(host, found.config, signal))
+  if (!uplinks) return
+  for (const { name, address, publicIP } of valuesOf(uplinks)) {
+    const words = { address: formatAddress(address), public: formatAddress(publicIP) }
+    log.info('interface chosen', { interface: name, ...words })
+  }
+  const { route, macs } = host
+  const backend = createBackend({
+    config: found.config.backend,
+    uplinks,
+    macFor: (device) => macs.for(device, presentMac(route, device)),
+  })
+  for (const { name } of backend.devices) {
+    stack.use(claim(deviceLock(name), deps.lockFile, settings.instance))
+  }
+  const wanted = claimOf(host, found.config, { backend, uplinks })
+  await work(host, { found, uplinks, backend, claim: wanted }, input)
+}
+
+async function work(
+  host: Host,
+  parts: Omit<SessionInput, 'lease'>,
+  { deps, log, signal, onReady }: ServeInput,
+): Promise<void> {
+  const { manager, board } = host
+  const lease = await waitForLease(host, parts.claim, signal)
+  if (!lease || !manager.current) return
+  let session = new Session(host, { ...parts, lease: manager.current })
+  // Opened before anything is written, so that nothing goes unseen. Never closed, nor waited for: a
+  // thread is reading it until the process ends.
+  const events = deps.openNetlink('route', { groups: watchedGroups, timeoutMs: EVENT_TIMEOUT_MS })
+  const follower = {
+    onEvents: (...args: Parameters<Session['network']['onEvents']>) =>
+      session.network.onEvents(...args),
+    onLost: () => session.network.onLost(),
+  }
+  try {
+    session.network.up()
+  } catch (error) {
+    if (lease !== 'remembered' && lease.isNew) await manager.release()
+    throw error
+  }
+  log.info('ready', {
+    subnet: describeSubnets(manager.current.lease.subnets),
+    peers: manager.peers.size,
+  })
+  board.ready()
+  onReady()
+  void watchKernel(events, follower, { signal, log })
+  let isAcquired = lease !== 'remembered'
+  while ((await session.run(isAcquired, signal)) === 'other subnets') {
+    isAcquired = true
+    session = new Session(host, { ...parts, lease: manager.current })
+    session.network.up()
+    board.publish()
+  }
+}

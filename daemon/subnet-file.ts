@@ -1,0 +1,92 @@
+import type { NetworkConfig } from '../conf/network-config.ts'
+import {
+  formatSubnetEnv,
+  parseSubnetEnv,
+  type SubnetEnv,
+  SubnetEnvError,
+} from '../conf/subnet-env.ts'
+import { formatSubnetStatus, type HeldUntil, subnetStatusPath } from '../conf/subnet-status.ts'
+import { offsetAddress } from '../ip/address.ts'
+import type { ByFamily } from '../ip/by-family.ts'
+import { firstAddress, network, type Prefix } from '../ip/prefix.ts'
+import type { Logger } from '../log/logger.ts'
+import { readIfThere, writeAtomically, writeIfDifferent } from './files.ts'
+
+const MODE = 0o644
+
+/**
+ * What an earlier run, flanneld's or ours, left in the subnet file; undefined when there is nothing
+ * that can be used.
+ */
+export function readFormerSubnet(path: string, log: Logger): SubnetEnv | undefined {
+  const text = readIfThere(path)
+  if (text === undefined) return undefined
+  try {
+    return parseSubnetEnv(text, path)
+  } catch (error) {
+    if (!(error instanceof SubnetEnvError)) throw error
+    log.warn('previous subnet file cannot be used', { error: error.message })
+    return undefined
+  }
+}
+
+/** The subnets of a subnet file, host bits cleared. */
+export function subnetsOf({ subnet, ipv6Subnet }: SubnetEnv): ByFamily<Prefix> {
+  return { ...(subnet && { 4: network(subnet) }), ...(ipv6Subnet && { 6: network(ipv6Subnet) }) }
+}
+
+/** What the subnet file is to say; the gateway is the subnet's first host address. */
+export function subnetEnvFor(
+  { pools }: NetworkConfig,
+  subnets: ByFamily<Prefix>,
+  rest: { readonly mtu: number; readonly ipMasq: boolean },
+): SubnetEnv {
+  const gateway = (subnet: Prefix): Prefix => ({
+    address: offsetAddress(firstAddress(subnet), 1),
+    length: subnet.length,
+  })
+  return {
+    networks: subnets[4] && pools[4] ? [pools[4].network] : [],
+    ...(subnets[4] && { subnet: gateway(subnets[4]) }),
+    ipv6Networks: subnets[6] && pools[6] ? [pools[6].network] : [],
+    ...(subnets[6] && { ipv6Subnet: gateway(subnets[6]) }),
+    ...rest,
+  }
+}
+
+/** Writes the subnet file if it says something else. */
+export function writeSubnetFile(path: string, env: SubnetEnv): boolean {
+  return writeIfDifferent(path, formatSubnetEnv(env), MODE)
+}
+
+/** The status file beside a subnet file: written when what it says changes. */
+export class StatusFile {
+  readonly #path: string
+  #since = new Date().toISOString()
+  #state = ''
+  #text = ''
+
+  constructor(subnetFile: string) {
+    this.#path = subnetStatusPath(subnetFile)
+  }
+
+  write(status: {
+    ready: boolean
+    error?: string | undefined
+    held?: HeldUntil | undefined
+  }): void {
+    const { ready, error, held } = status
+    const state = JSON.stringify([ready, error])
+    if (state !== this.#state) this.#since = new Date().toISOString()
+    this.#state = state
+    const text = formatSubnetStatus({
+      ready,
+      ...(error !== undefined && { error }),
+      since: this.#since,
+      ...(held && { held }),
+    })
+    if (text === this.#text) return
+    writeAtomically(this.#path, text, MODE)
+    this.#text = text
+  }
+}

@@ -1,0 +1,46 @@
+import type { Logger } from '../log/logger.ts'
+import { sleep } from './alarm.ts'
+import type { StatusBoard } from './status-board.ts'
+
+/** Not there yet, and why: a sentence for the operator. */
+export class NotYet {
+  readonly reason: string
+
+  constructor(reason: string) {
+    this.reason = reason
+  }
+}
+
+const PAUSE_MS = 1_000
+/** The same reason is said again after this many tries. */
+const REPEAT = 10
+
+/**
+ * Tries each second until there is a value, with the reason for waiting in the status and, now and
+ * then, in the log. Undefined when aborted.
+ */
+export async function untilThere<T>(
+  attempt: () => T | NotYet | Promise<T | NotYet>,
+  { log, board, signal }: WaitTools,
+): Promise<T | undefined> {
+  let last: string | undefined
+  for (let tries = 0; !signal.aborted; tries++) {
+    const result = await attempt()
+    if (!(result instanceof NotYet)) {
+      board.waitFor(undefined)
+      return result
+    }
+    const { reason } = result
+    if (reason !== last || tries % REPEAT === 0) log.warn('waiting', { for: reason })
+    last = reason
+    board.waitFor(reason)
+    await sleep(PAUSE_MS, signal)
+  }
+  return undefined
+}
+
+export interface WaitTools {
+  readonly log: Logger
+  readonly board: StatusBoard
+  readonly signal: AbortSignal
+}

@@ -1,0 +1,106 @@
+import { type ServiceError, status } from '@grpc/grpc-js'
+import { StoreError, type StoreErrorReason } from './store.ts'
+
+/** How a connection fails: what the libraries say, and what it means to the person. */
+const transport: readonly (readonly [RegExp, StoreErrorReason, string])[] = [
+  [/ECONNREFUSED/, 'unavailable', 'connection refused'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'unavailable', 'no route to it'],
+  [/ETIMEDOUT|Deadline exceeded/i, 'unavailable', 'no answer'],
+  [/Name resolution failed/, 'unavailable', 'its host name cannot be resolved'],
+  [
+    /before secure TLS connection|wrong version number|EPROTO/i,
+    'unavailable',
+    'it does not answer with TLS: is it http:// instead of https://?',
+  ],
+  [
+    /Last error: Failed to connect/,
+    'unavailable',
+    'it hung up at once: is it https:// instead of http://?',
+  ],
+  [/Protocol error/i, 'unsupported', 'it does not speak gRPC: etcd 3 with the v3 API is needed'],
+  [
+    /alert (bad|unknown|certificate)|ALERT_(BAD|UNKNOWN|CERTIFICATE)|alert handshake/i,
+    'denied',
+    'it refused our client certificate, or wants one',
+  ],
+  [
+    /self.signed|unable to (verify|get)|certificate has expired|not yet valid|ALTNAME/i,
+    'denied',
+    'its certificate is not trusted',
+  ],
+]
+
+/** What etcd itself answers (api/v3rpc/rpctypes/error.go), where the status code says too little. */
+const answers: readonly (readonly [RegExp, StoreErrorReason])[] = [
+  [/user name is empty|authentication failed|invalid auth token|permission denied/, 'denied'],
+  [/database space exceeded/, 'full'],
+  [/corrupt cluster/, 'corrupt'],
+]
+
+const codes: Readonly<Partial<Record<status, StoreErrorReason>>> = {
+  [status.PERMISSION_DENIED]: 'denied',
+  [status.UNAUTHENTICATED]: 'denied',
+  [status.UNIMPLEMENTED]: 'unsupported',
+  [status.DATA_LOSS]: 'corrupt',
+}
+
+/** Whether this is a failed call, with a status, of the gRPC library. */
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error
+}
+
+/** Says which server failed how. The original is kept as the cause. */
+export function etcdError(error: unknown, store: string, endpoint: string): StoreError {
+  if (error instanceof StoreError) return error
+  if (!isServiceError(error)) {
+    const text = error instanceof Error ? error.message : String(error)
+    return new StoreError('corrupt', store, `etcd at ${endpoint}: ${text}`, error)
+  }
+  const { details, code } = error
+  const known = transport.find(([pattern]) => pattern.test(details))
+  if (known && (code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED)) {
+    const text = `Cannot reach etcd at ${endpoint}: ${known[2]} (${plain(details)})`
+    return new StoreError(known[1], store, text, error)
+  }
+  const reason = answers.find(([pattern]) => pattern.test(details))?.[1] ?? codes[code]
+  return new StoreError(
+    reason ?? 'unavailable',
+    store,
+    `etcd at ${endpoint}: ${plain(details)}`,
+    error,
+  )
+}
+
+/** Leaves out what the gRPC library puts around the system's own message. */
+function plain(details: string): string {
+  return details
+    .replace(/^No connection established\. Last error: /, '')
+    .replace(/\. Resolution note: $/, '')
+    .replace(/\s*\(\d{4}-[\d-]+T[\d:.]+Z\)$/, '')
+    .replace(/^Error(?: \[\w+\])?: /, '')
+}
+
+/** Whether the server did nothing because it does not know us: a new token may mend it. */
+export function wantsNewToken(details: string): boolean {
+  return /invalid auth token|user name is empty|revision of auth store is old/.test(details)
+}
+
+/** Whether the server did nothing because it is cut off from the others. */
+export function hasNoLeader(error: unknown): boolean {
+  return isServiceError(error) && error.details === 'etcdserver: no leader'
+}
+
+/** Whether this server, or the way to it, is at fault, so that another one may do better. */
+export function isLost(error: unknown): boolean {
+  if (!isServiceError(error)) return false
+  return error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED
+}
+
+/** One error for all end points that were tried. Trying later helps if it helps at any of them. */
+export function combineErrors(errors: readonly StoreError[], store: string): StoreError {
+  const [first] = errors
+  if (first && errors.length === 1) return first
+  const passing = errors.find((error) => error.reason === 'unavailable') ?? first
+  const text = errors.map((error) => error.message).join('; ')
+  return new StoreError(passing?.reason ?? 'unavailable', store, text, new AggregateError(errors))
+}

@@ -1,0 +1,184 @@
+import type { Logger } from '../log/logger.ts'
+import { EtcdChannel } from './etcd-channel.ts'
+import { type EtcdTls, parseEndpoint } from './etcd-endpoint.ts'
+import {
+  COMPARE_MOD,
+  COMPARE_VERSION,
+  keyRange,
+  methods,
+  prefixRange,
+  type TxnResponse,
+} from './etcd-messages.ts'
+import { entryOf, watchKeys } from './etcd-watch.ts'
+import {
+  type Entry,
+  type Revision,
+  type Snapshot,
+  type Store,
+  StoreError,
+  type StoreEvent,
+  ttlOf,
+  type WriteOptions,
+} from './store.ts'
+
+export interface EtcdOptions {
+  /** `http://HOST:PORT` or `https://HOST:PORT`, members of one cluster. */
+  readonly endpoints: readonly string[]
+  readonly tls?: EtcdTls
+  /** Together with `password`. */
+  readonly username?: string
+  readonly password?: string
+}
+
+/**
+ * A store on etcd, version 3.3 or later, over gRPC. Nothing is connected before the first call.
+ * Throws `StoreError` for options that cannot work.
+ *
+ * A time to live is an etcd lease of the key's own, never kept alive; replacing or deleting the key
+ * revokes it. If etcd does not answer in between, a lease without a key may be left until it ends.
+ */
+export function openEtcdStore(options: EtcdOptions, log: Logger): Store {
+  const name = `etcd:${options.endpoints.join(',')}`
+  const { tls, username, password = '' } = options
+  if (options.endpoints.length === 0) throw new StoreError('unsupported', name, 'No end points')
+  if ((tls?.certFile === undefined) !== (tls?.keyFile === undefined)) {
+    const text = 'A client certificate and its key are needed together, only one file is given'
+    throw new StoreError('unsupported', name, text)
+  }
+  const endpoints = options.endpoints.map((text) => parseEndpoint(text, tls, name))
+  const credentials = username === undefined ? undefined : { username, password }
+  return new EtcdStore(new EtcdChannel(name, endpoints, credentials, log), log)
+}
+
+/** An etcd lease, and when it ends at the earliest by this host's clock. */
+interface Granted {
+  readonly id: bigint
+  readonly expiresAt: number
+}
+
+class EtcdStore implements Store {
+  readonly name: string
+  readonly #channel: EtcdChannel
+  readonly #log: Logger
+  readonly #closing = new AbortController()
+  /** The cluster of the last list, which the revisions our callers hold belong to. */
+  #clusterId: string | undefined
+
+  constructor(channel: EtcdChannel, log: Logger) {
+    this.name = channel.name
+    this.#channel = channel
+    this.#log = log
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const { kvs } = await this.#channel.call(methods.range, keyRange(key))
+    return kvs?.[0] && entryOf(kvs[0])
+  }
+
+  async list(prefix: string): Promise<Snapshot> {
+    const { kvs = [], header } = await this.#channel.call(methods.range, prefixRange(prefix))
+    const clusterId = String(header?.clusterId)
+    this.#clusterId = clusterId
+    return { entries: kvs.map(entryOf), revision: header?.revision ?? 0, clusterId }
+  }
+
+  async create(key: string, value: string, options?: WriteOptions): Promise<Entry | undefined> {
+    const granted = await this.#grant(options)
+    try {
+      const answer = await this.#channel.call(methods.txn, {
+        compare: [{ target: COMPARE_VERSION, key, version: 0 }],
+        success: [{ put: { key, value, ...(granted && { lease: granted.id }) } }],
+      })
+      if (answer.succeeded) return written(key, value, answer, granted)
+    } catch (error) {
+      // Should the key have been written all the same, it goes away with its lease.
+      if (granted) void this.#revoke(granted.id)
+      throw error
+    }
+    if (granted) await this.#revoke(granted.id)
+    return undefined
+  }
+
+  async put(
+    key: string,
+    value: string,
+    expected: Revision,
+    options?: WriteOptions,
+  ): Promise<Entry | undefined> {
+    // Revision 0 stands for a key that does not exist.
+    if (expected < 1) return undefined
+    const granted = await this.#grant(options)
+    const answer = await this.#channel.call(methods.txn, {
+      compare: [{ target: COMPARE_MOD, key, modRevision: expected }],
+      success: [{ put: { key, value, prevKv: true, ...(granted && { lease: granted.id }) } }],
+    })
+    if (!answer.succeeded) {
+      if (granted) await this.#revoke(granted.id)
+      return undefined
+    }
+    await this.#retire(answer.responses?.[0]?.put?.prevKv?.lease)
+    return written(key, value, answer, granted)
+  }
+
+  async delete(key: string, expected: Revision): Promise<boolean> {
+    if (expected < 1) return false
+    const { succeeded = false, responses } = await this.#channel.call(methods.txn, {
+      compare: [{ target: COMPARE_MOD, key, modRevision: expected }],
+      success: [{ deleteRange: { key, prevKv: true } }],
+    })
+    if (succeeded) await this.#retire(responses?.[0]?.deleteRange?.prevKvs?.[0]?.lease)
+    return succeeded
+  }
+
+  watch(prefix: string, from: Revision, signal: AbortSignal): AsyncIterable<StoreEvent> {
+    const start = { prefix, from, clusterId: this.#clusterId }
+    return watchKeys(this.#channel, start, AbortSignal.any([signal, this.#closing.signal]))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    this.#channel.close()
+  }
+
+  async #grant(options: WriteOptions | undefined): Promise<Granted | undefined> {
+    const ttl = ttlOf(options)
+    if (ttl === undefined) return undefined
+    const sentAt = Date.now()
+    const answer = await this.#channel.call(methods.leaseGrant, { ttl })
+    return { id: answer.id ?? 0n, expiresAt: sentAt + (answer.ttl ?? ttl) * 1000 }
+  }
+
+  /**
+   * Revokes the lease a key had before, which etcd has detached from it. Revoking deletes every key
+   * a lease still has, and others may have bound several to one.
+   */
+  async #retire(lease: bigint | undefined): Promise<void> {
+    if (!lease) return
+    try {
+      const { keys } = await this.#channel.call(methods.leaseTimeToLive, { id: lease, keys: true })
+      if (keys === undefined) await this.#channel.call(methods.leaseRevoke, { id: lease })
+    } catch (error) {
+      this.#ignore(lease, error)
+    }
+  }
+
+  async #revoke(lease: bigint): Promise<void> {
+    try {
+      await this.#channel.call(methods.leaseRevoke, { id: lease })
+    } catch (error) {
+      this.#ignore(lease, error)
+    }
+  }
+
+  /** A lease that is left over ends by itself, so it is not worth failing for. */
+  #ignore(lease: bigint, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    this.#log.debug('etcd lease not revoked', { lease: lease.toString(16), error: text })
+  }
+}
+
+function written(key: string, value: string, answer: TxnResponse, granted?: Granted): Entry {
+  const revision = answer.header?.revision ?? 0
+  const expiresAt = granted && { expiresAt: granted.expiresAt }
+  return { key, value, revision, leased: granted !== undefined, ...expiresAt }
+}

@@ -1,0 +1,129 @@
+import test from 'ava'
+import type { Pod } from '../../scripts/lab/lab.ts'
+import { runAt } from '../../scripts/lab/place.ts'
+import { bareHost, dump, ipJson, mustRun, podOn, referenceFolder, sysctl } from './cni-support.ts'
+
+const v4 = { subnet: '10.88.0.0/24' }
+const v6 = { subnet: 'fd00:88::/64' }
+
+function conf(more: object = {}, ranges: object[][] = [[v4], [v6]]): object {
+  return {
+    cniVersion: '1.0.0',
+    name: 'net',
+    type: 'bridge',
+    isGateway: true,
+    isDefaultGateway: true,
+    hairpinMode: true,
+    ipam: { type: 'host-local', ranges },
+    ...more,
+  }
+}
+
+const families = { IPv4: [[v4]], IPv6: [[v6]], both: [[v4], [v6]] }
+const versions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']
+
+for (const [family, ranges] of Object.entries(families)) {
+  test(`heddle ADD, CHECK and DEL with ${family} in every version`, async (t) => {
+    const host = await bareHost(t, 'versions')
+    const pod = await podOn(host, 'c1')
+    const first = { command: 'ADD', conf: conf({}, ranges) }
+    await mustRun(t, pod, first)
+    await mustRun(t, pod, { ...first, command: 'DEL' })
+    const empty = await dump(host, pod)
+    for (const cniVersion of versions) {
+      const made = { ...conf({ cniVersion }, ranges) }
+      const { json } = await mustRun(t, pod, { command: 'ADD', conf: made })
+      t.is(json.cniVersion, cniVersion)
+      const addresses = json.ips ?? [json.ip4, json.ip6].filter(Boolean)
+      t.is(addresses.length, ranges.length)
+      const gateways = ranges.map(([range]) => (range === v4 ? '10.88.0.1' : 'fd00:88::1'))
+      for (const gateway of gateways) await runAt(pod, ['ping', '-c1', '-W1', gateway])
+      const after = { ...made, prevResult: json }
+      if (cniVersion >= '0.4.0') {
+        const { stdout } = await mustRun(t, pod, { command: 'CHECK', conf: after })
+        t.is(stdout, '')
+      }
+      const { stdout } = await mustRun(t, pod, { command: 'DEL', conf: after })
+      t.is(stdout, '')
+      t.is(await dump(host, pod), empty)
+    }
+  })
+}
+
+/** What tells two attachments apart that are alike otherwise. */
+function neutral(value: unknown): unknown {
+  const text = JSON.stringify(value)
+    .replaceAll(/veth[\da-f]{8}/g, 'vethX')
+    .replaceAll(/(?:[\da-f]{2}:){5}[\da-f]{2}/g, 'MAC')
+    .replaceAll(/fe80::[\da-f:]+/g, 'fe80::X')
+    .replaceAll(/"(ifindex|link_index|valid_life_time|preferred_life_time|txqlen)":\d+,?/g, '')
+    .replaceAll(/"(nodad|tentative)":true,?/g, '')
+  return JSON.parse(text.replaceAll(/,([}\]])/g, '$1'))
+}
+
+async function stateOf(pod: Pod, bridge: string): Promise<unknown> {
+  const { host } = pod
+  const links = (await ipJson(host, '-details', 'link', 'show', 'master', bridge)) as {
+    ifname: string
+    mtu: number
+    operstate: string
+    flags: string[]
+    linkinfo: { info_slave_data: object }
+  }[]
+  const port = links[0]?.ifname ?? ''
+  const inside = ['ipv4/conf/eth0/arp_notify', 'ipv6/conf/eth0/accept_dad']
+  const outside = [
+    `ipv6/conf/${bridge}/accept_ra`,
+    `ipv6/conf/${port}/accept_ra`,
+    'ipv4/ip_forward',
+    'ipv6/conf/all/forwarding',
+  ]
+  return neutral({
+    inside: await ipJson(pod, 'addr', 'show', 'dev', 'eth0'),
+    routes: [await ipJson(pod, 'route'), await ipJson(pod, '-6', 'route')],
+    bridge: await ipJson(host, 'addr', 'show', 'dev', bridge),
+    ports: links.map(({ mtu, operstate, flags, linkinfo }) => {
+      const { state, hairpin, isolated, flood, learning } = linkinfo.info_slave_data as Record<
+        string,
+        unknown
+      >
+      return { mtu, operstate, flags, state, hairpin, isolated, flood, learning }
+    }),
+    sysctl: [
+      ...(await Promise.all(inside.map((key) => sysctl(pod, key)))),
+      ...(await Promise.all(outside.map((key) => sysctl(host, key)))),
+    ],
+  })
+}
+
+const compared: Record<string, object> = {
+  'as a gateway with both families': conf(),
+  'with routes of its own': conf({
+    isDefaultGateway: false,
+    ipam: {
+      type: 'host-local',
+      ranges: [[v4], [v6]],
+      routes: [
+        { dst: '10.0.0.0/8' },
+        { dst: '192.168.0.0/16', gw: '10.88.0.7' },
+        { dst: 'fd00::/16' },
+      ],
+    },
+  }),
+  'with an MTU': conf({ mtu: 1400, hairpinMode: false }),
+  'in promiscuous mode': conf({ hairpinMode: false, promiscMode: true }),
+  'on layer 2 alone': { cniVersion: '1.0.0', name: 'net', type: 'bridge' },
+}
+for (const [how, made] of Object.entries(compared)) {
+  test(`bridge leaves the kernel ${how} as the reference plugin does`, async (t) => {
+    const state = async (name: string, plugin: string) => {
+      const host = await bareHost(t, name)
+      const pod = await podOn(host, 'c1')
+      const { json } = await mustRun(t, pod, { command: 'ADD', conf: made, plugin })
+      return { kernel: await stateOf(pod, 'cni0'), result: neutral({ dns: {}, ...json }) }
+    }
+    const ours = await state('ours', 'bridge')
+    const theirs = await state('theirs', `${referenceFolder}/bridge`)
+    t.deepEqual(ours, theirs)
+  })
+}

@@ -1,0 +1,106 @@
+import test from 'ava'
+import * as fc from 'fast-check'
+import { bridgeMac, containerMac, hostVethMac, hostVethName } from '../../cni/stable-names.ts'
+import {
+  type AttachmentRecord,
+  attachmentFile,
+  formatAttachment,
+  parseAttachment,
+} from '../../conf/attachment-record.ts'
+
+const key = { network: 'net', containerId: 'c1', ifname: 'eth0' }
+
+test('names and MAC addresses stay the same in every release', (t) => {
+  // DEL by a newer heddle must find what an older one made.
+  t.is(hostVethName(key, 0), 'veth59b398c5')
+  t.is(hostVethName(key, 1), 'vetha3bac86b')
+  t.is<string, string>(hostVethMac(key), 'e6:52:34:32:1a:fd')
+  t.is<string, string>(containerMac(key), 'ce:5c:92:96:d9:05')
+})
+
+test('names and MAC addresses differ between attachments, ends and attempts', (t) => {
+  const keys = [key, { ...key, ifname: 'eth1' }, { ...key, network: 'netc1', containerId: 'x' }]
+  const made = keys.flatMap((one) => [
+    hostVethName(one, 0),
+    hostVethName(one, 1),
+    hostVethMac(one),
+    containerMac(one),
+  ])
+  t.is(new Set(made).size, made.length)
+})
+
+test('MAC addresses are local and of one station', (t) => {
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (containerId, ifname) => {
+      for (const mac of [
+        hostVethMac({ ...key, containerId, ifname }),
+        bridgeMac(ifname, 'b', []),
+      ]) {
+        t.is(Number.parseInt(mac.slice(0, 2), 16) & 3, 2)
+      }
+    }),
+  )
+})
+
+test('attachmentFile keeps different attachments apart', (t) => {
+  const files = [
+    attachmentFile('n', 'a-b', 'c'),
+    attachmentFile('n', 'a', 'b-c'),
+    attachmentFile('n', 'a', 'b%2Dc'),
+  ]
+  t.is(new Set(files).size, 3)
+  t.is(attachmentFile('net', 'c1', 'eth0'), 'net/c1-eth0.json')
+})
+
+const record: AttachmentRecord = {
+  ...key,
+  netns: { path: '/run/netns/c', device: 4, inode: 4026531840 },
+  bridge: 'cni0',
+  hostVeth: 'veth00000000',
+  hostMac: '02:00:00:00:00:01',
+  mac: '02:00:00:00:00:02',
+  addresses: ['10.0.0.2/24'],
+  masquerade: { exempt: ['10.0.0.0/16'] },
+}
+
+test('parseAttachment reads what formatAttachment wrote', (t) => {
+  const text = formatAttachment(record)
+  t.like(parseAttachment(text, 'x'), record)
+  t.is(JSON.parse(text).v, 1)
+})
+
+test('parseAttachment refuses by name what a newer heddle wrote', (t) => {
+  const text = JSON.stringify({ v: 2, anything: true })
+  t.throws(() => parseAttachment(text, '/run/x.json'), {
+    name: 'RecordVersionError',
+    message: /^\/run\/x\.json is of version 2/,
+  })
+})
+
+for (const text of [
+  '',
+  '[',
+  '[]',
+  'null',
+  '{}',
+  '{"v":1}',
+  formatAttachment(record).slice(0, 50),
+]) {
+  test(`parseAttachment refuses ${JSON.stringify(text.slice(0, 20))}`, (t) => {
+    t.throws(() => parseAttachment(text, 'x'), { name: 'DecodeError', message: /^x is not / })
+  })
+}
+
+test('parseAttachment never fails otherwise', (t) => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      try {
+        parseAttachment(JSON.stringify(value), 'x')
+      } catch (error) {
+        return error instanceof Error && /DecodeError|RecordVersionError/.test(error.name)
+      }
+      return false
+    }),
+  )
+  t.pass()
+})
