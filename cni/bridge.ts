@@ -70,6 +70,9 @@ function createBridge({ host, conf, sysctl }: HostSide, gateways: readonly Prefi
   }
   // Before it is up: where this interface's routes lead is ours to say, not a router's.
   trySysctl(sysctl, `ipv6/conf/${name}/accept_ra`, '0')
+  // The host asks for its containers from the bridge's link-local address, which would be of no use
+  // for the second or two in which its uniqueness is probed: nobody reached a first container.
+  if (!conf.detectDuplicates) trySysctl(sysctl, `ipv6/conf/${name}/accept_dad`, '0')
   const made = inspectBridge(host, conf)
   if (made) return made
   throw new ConflictError(name, `bridge "${name}" was deleted while it was being made`, 'try again')
