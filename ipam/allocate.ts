@@ -44,7 +44,7 @@ function reserveAll(plan: IpamPlan, owner: Owner, deps: IpamDeps): readonly Cand
   try {
     stage(folder, owner)
     for (const set of plan.sets) claimed.push(claim(set, folder, ledger))
-    for (const set of plan.sets) remember(folder, set, claimed)
+    claimed.forEach(({ address }, index) => writeLastReserved(folder, index, address))
   } catch (error) {
     for (const { address } of claimed) removeReservation(folder, formatAddress(address))
     throw error
@@ -52,11 +52,6 @@ function reserveAll(plan: IpamPlan, owner: Owner, deps: IpamDeps): readonly Cand
     unstage(folder)
   }
   return claimed
-}
-
-function remember(folder: LockedFolder, { index }: SetPlan, claimed: readonly Candidate[]): void {
-  const last = claimed[index]
-  if (last) writeLastReserved(folder, index, last.address)
 }
 
 /** What a folder holds as one owner sees it. */

@@ -126,16 +126,15 @@ function requestedAddresses(conf: NetConf, args: CniArgs): Address[] {
 }
 
 /** Gives each set the first requested address that lies in it; none may be left over. */
-function assignRequests(sets: readonly RangeSet[], requested: readonly Address[]): SetPlan[] {
-  const open = [...requested]
+function assignRequests(sets: readonly RangeSet[], addresses: readonly Address[]): SetPlan[] {
+  const open = [...addresses]
   const plans = sets.map((ranges, index): SetPlan => {
     const at = open.findIndex((address) => rangeFor(ranges, address))
     const [address] = at < 0 ? [] : open.splice(at, 1)
     const range = address && rangeFor(ranges, address)
     if (!range) return { index, ranges }
-    const requested = { address, range }
-    refuseUnusable(requested, ranges, index)
-    return { index, ranges, requested }
+    refuseUnusable({ address, range }, ranges, index)
+    return { index, ranges, requested: { address, range } }
   })
   if (open.length > 0) {
     const list = open.map(formatAddress).join(' ')

@@ -93,6 +93,7 @@ function readSubnet(text: string | undefined, refuse: Refuse): Prefix {
   if (text === undefined || text === '') return refuse('subnet', 'a range needs a subnet')
   const subnet = parsePrefix(text)
   if (!subnet) return refuse('subnet', `invalid CIDR address: ${text}`)
+  if (isMapped(subnet.address)) refuse('subnet', 'IPNet IP and Mask version mismatch')
   if (subnet.length > addressBits(subnet.address.family) - 2) {
     refuse('subnet', `Network ${formatPrefix(subnet)} too small to allocate from`)
   }
@@ -119,8 +120,13 @@ function defaultEnd(subnet: Prefix): Address {
 /** Reads an address as Go does, for which an IPv4-mapped IPv6 address is the IPv4 address. */
 export function parseIp(text: string): Address | undefined {
   const address = parseAddress(text)
-  if (address?.family !== 6 || address.value >> 32n !== 0xffffn) return address
+  if (!address || !isMapped(address)) return address
   return { family: 4, value: address.value & 0xffffffffn }
+}
+
+/** Whether this is an IPv4-mapped IPv6 address, ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
+function isMapped({ family, value }: Address): boolean {
+  return family === 6 && value >> 32n === 0xffffn
 }
 
 /** @throws ConfigError `range set I overlaps with J` */

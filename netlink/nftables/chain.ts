@@ -11,14 +11,14 @@ import {
 } from './codec.ts'
 
 /** NF_INET_* hook numbers; netdev and bridge tables have their own. */
-export const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
-export type Hook = keyof typeof hooks
+const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+type Hook = keyof typeof hooks
 
 /** NF_IP_PRI_*: nft's names for the priorities that matter here. */
 export const priorities = { raw: -300, mangle: -150, dstnat: -100, filter: 0, srcnat: 100 } as const
 
 /** What makes a chain a base chain: where packets enter it. */
-export interface BaseChain {
+interface BaseChain {
   readonly type: string
   readonly hook: Hook | number
   readonly priority: number

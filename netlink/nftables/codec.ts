@@ -132,6 +132,9 @@ function numbered<V>(wire: Wire<V>): Wire<readonly V[]> {
   }
 }
 
+/** How the kernel answers a question about the contents of a table or set that is not there. */
+export const ENOENT = 2
+
 /** What an operation does when its object is there already: nothing, or fail with EEXIST. */
 export interface CreateOptions {
   readonly exclusive?: boolean
@@ -146,7 +149,7 @@ export function message<T extends Table, R = void>(
   name: MessageName,
   family: TableFamily | undefined,
   content: { table: T; attrs: Attrs<T> },
-  rest: Pick<Request<R>, 'op' | 'decode'> & { flags?: number },
+  rest: Omit<Request<R>, 'type' | 'flags' | 'body'> & { flags?: number },
 ): Request<R> {
   const header = { family: family === undefined ? 0 : families[family] }
   const body = encodeBody(nfgenmsg, header, content.table, content.attrs)

@@ -21,7 +21,7 @@ const dataTypes = {
   { number: number; size: number; order: keyof typeof byteOrders }
 >
 
-export type DataTypeName = keyof typeof dataTypes
+type DataTypeName = keyof typeof dataTypes
 
 /** The types a key or value is concatenated of, usually one; a number is a type unknown here. */
 export type DataType = readonly (DataTypeName | number)[]

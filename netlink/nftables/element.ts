@@ -5,6 +5,7 @@ import {
   createFlags,
   decodeMessage,
   describe,
+  ENOENT,
   elementListTable,
   elementTable,
   message,
@@ -18,10 +19,10 @@ const INTERVAL_END = 1
 const INTERVAL_OPEN = 1
 
 /** A map's value. */
-export type ElementData = Uint8Array | Verdict
+type ElementData = Uint8Array | Verdict
 
 /** Where a packet goes next; a number is a verdict without a name here. */
-export interface Verdict {
+interface Verdict {
   readonly code: VerdictName | number
   /** For jump and goto. */
   readonly chain?: string
@@ -95,14 +96,15 @@ export function getElement({ table, set }: SetRef, key: Uint8Array): Request<Set
 }
 
 /**
- * To be dumped, and then flattened: the elements of a set, in no particular order. ENOENT when
- * the set or its table is not there.
+ * To be dumped, and then flattened: the elements of a set, in no particular order; none when the
+ * set or its table is not there.
  */
 export function listElements({ table, set }: SetRef): Request<readonly SetElement[]> {
   const op = describe('list elements of set', table, set)
   return message('getElement', table.family, list(table, set), {
     op,
     decode: (_, payload) => decode(payload),
+    noneErrno: ENOENT,
   })
 }
 

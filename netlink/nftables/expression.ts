@@ -119,7 +119,7 @@ type Known = {
 }[keyof Tables]
 
 /** An expression that has no table here, kept as it came. */
-export interface UnknownExpression {
+interface UnknownExpression {
   readonly name: 'unknown'
   readonly kind: string
   readonly data: Uint8Array

@@ -25,7 +25,7 @@ export function prefixRanges(prefixes: readonly Prefix[], family: Family): Range
 }
 
 /** Ranges of one family, in order, those that overlap made one. */
-export function mergeRanges(ranges: readonly Range[]): Range[] {
+function mergeRanges(ranges: readonly Range[]): Range[] {
   const merged: Range[] = []
   for (const range of ranges.toSorted((a, b) => compareAddresses(a.first, b.first))) {
     const before = merged.at(-1)

@@ -45,7 +45,7 @@ export function deleteRule(table: TableRef, chain: string, handle?: bigint): Req
 
 /**
  * To be dumped: the rules of a table or of one chain, in their order, without what the kernel adds
- * (counter values, defaults). Nothing, and no error, when the table is not there.
+ * (counter values, defaults); none when the table or the chain is not there.
  */
 export function listRules(table: TableRef, chain?: string): Request<ListedRule> {
   const attrs = { table: table.name, ...(chain !== undefined && { chain }) }

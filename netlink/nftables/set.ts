@@ -4,6 +4,7 @@ import {
   createFlags,
   decodeMessage,
   describe,
+  ENOENT,
   message,
   setTable,
   type TableRef,
@@ -19,7 +20,7 @@ import {
 
 /** NFT_SET_*: the kinds of a set that its maker chooses. */
 const setFlags = { constant: 2, interval: 4 } as const
-export type SetFlag = keyof typeof setFlags
+type SetFlag = keyof typeof setFlags
 
 const NFT_SET_MAP = 8
 const NFT_SET_CONCAT = 0x80
@@ -90,11 +91,16 @@ export function deleteSet(table: TableRef, name: string): Request {
   )
 }
 
-/** To be dumped: the sets and maps of a table. ENOENT when the table is not there. */
+/** To be dumped: the sets and maps of a table; none when the table is not there. */
 export function listSets(table: TableRef): Request<NftSet> {
   const op = describe('list sets of', table)
   const attrs = { table: table.name }
-  return message('getSet', table.family, { table: setTable, attrs }, { op, decode })
+  return message(
+    'getSet',
+    table.family,
+    { table: setTable, attrs },
+    { op, decode, noneErrno: ENOENT },
+  )
 }
 
 function decode(_type: number, payload: Uint8Array): NftSet {

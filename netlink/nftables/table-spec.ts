@@ -1,9 +1,10 @@
 import type { Request } from '../codec/message.ts'
 import type { Connection } from '../connection.ts'
-import { isErrno, NetlinkError } from '../errors.ts'
+import { NetlinkError } from '../errors.ts'
 import { addChain, type Chain, listChains } from './chain.ts'
 import type { TableRef } from './codec.ts'
 import { addElements, listElements, type SetElement } from './element.ts'
+import { find } from './find.ts'
 import { addRule, listRules, type Rule } from './rule.ts'
 import { addSet, listSets, type NftSet } from './set.ts'
 import { addTable, getGeneration, getTable, type Table } from './table.ts'
@@ -61,26 +62,20 @@ export function readTable(connection: Connection, { family, name }: TableRef): T
 }
 
 function readParts(connection: Connection, ref: TableRef): TableSpec | undefined {
-  try {
-    const table = connection.get(getTable(ref))
-    const rules = connection.dump(listRules(ref))
-    const chains = connection.dump(listChains(ref.family)).filter((c) => c.table.name === ref.name)
-    const sets = connection.dump(listSets(ref))
-    return {
-      ...table,
-      sets: sets.map((set) => ({
-        ...set,
-        elements: connection.dump(listElements({ table: ref, set: set.name })).flat(),
-      })),
-      chains: chains.map(({ chain }) => ({
-        ...chain,
-        rules: rules.filter((listed) => listed.chain === chain.name).map(({ rule }) => rule),
-      })),
-    }
-  } catch (error) {
-    // The table, or a set that was listed a moment ago, has gone.
-    if (isErrno(error, 'ENOENT')) return undefined
-    throw error
+  const table = find(connection, getTable(ref))
+  if (!table) return undefined
+  const rules = connection.dump(listRules(ref))
+  const chains = connection.dump(listChains(ref.family)).filter((c) => c.table.name === ref.name)
+  return {
+    ...table,
+    sets: connection.dump(listSets(ref)).map((set) => ({
+      ...set,
+      elements: connection.dump(listElements({ table: ref, set: set.name })).flat(),
+    })),
+    chains: chains.map(({ chain }) => ({
+      ...chain,
+      rules: rules.filter((listed) => listed.chain === chain.name).map(({ rule }) => rule),
+    })),
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Lab } from './lab.ts'
 import { startAt } from './place.ts'
 import { run, until } from './run.ts'
@@ -24,6 +25,8 @@ export async function capture(lab: Lab, device: string): Promise<Capture> {
   if (!tcpdump.running()) throw new Error(`tcpdump on ${device}: ${tcpdump.log()}`)
   return {
     async lines(filter) {
+      // What has just arrived may not have come to tcpdump's file yet.
+      await setTimeout(100)
       // -e for the frame's length; -T vxlan, since tcpdump takes port 8472 for OTV.
       const command = ['tcpdump', '-n', '-e', '-T', 'vxlan', '-r', `${base}.pcap`, filter] as const
       return (await run(command)).split('\n').filter((line) => line !== '')

@@ -80,7 +80,8 @@ function switchLines(segments: number): string[] {
     'link set lo up',
     ...Array.from({ length: segments }, (_, segment) => [
       `link add br${segment} type bridge mcast_snooping 0`,
-      `link set br${segment} mtu ${underlayMtu} addrgenmode none up`,
+      `link set br${segment} mtu ${underlayMtu} addrgenmode none`,
+      `link set br${segment} up`,
       `addr add fe80::fe/64 dev br${segment} nodad`,
       `addr add ${underlayIPv4(254, segment)}/24 dev br${segment}`,
       `addr add ${underlayIPv6(254, segment)}/64 dev br${segment} nodad`,
@@ -101,7 +102,8 @@ export async function addHost(lab: Lab, index: number, segment = 0): Promise<Hos
     `link set ${port} master br${segment} up`,
   ])
   await ip(netns, [
-    'link set eth0 addrgenmode none up',
+    'link set eth0 addrgenmode none',
+    'link set eth0 up',
     `addr add fe80::${index.toString(16)}/64 dev eth0 nodad`,
     `addr add ${publicIP}/24 dev eth0`,
     `addr add ${publicIPv6}/64 dev eth0 nodad`,

@@ -70,6 +70,7 @@ for (const [key, text, ranges] of [
   ['', 'empty range set', []],
   ['.0.subnet', 'a range needs a subnet', [{}]],
   ['.0.subnet', 'invalid CIDR address: 10.0.0.0', [{ subnet: '10.0.0.0' }]],
+  ['.0.subnet', 'IPNet IP and Mask version mismatch', [{ subnet: '::ffff:10.0.0.0/120' }]],
   ['.0.subnet', 'Network 10.9.0.0/31 too small to allocate from', [{ subnet: '10.9.0.0/31' }]],
   ['.0.subnet', 'Network 10.9.0.1/32 too small to allocate from', [{ subnet: '10.9.0.1/32' }]],
   ['.0.subnet', 'Network fd00::/127 too small to allocate from', [{ subnet: 'fd00::/127' }]],
