@@ -6,9 +6,9 @@
 import type { Prefix } from '../ip/prefix.ts'
 import type { Request } from '../netlink/codec/message.ts'
 import type { Connection } from '../netlink/connection.ts'
-import { isErrno } from '../netlink/errors.ts'
 import { getChain } from '../netlink/nftables/chain.ts'
 import type { TableRef } from '../netlink/nftables/codec.ts'
+import { find } from '../netlink/nftables/find.ts'
 import { addressIs, counter, type Side, verdict } from '../netlink/nftables/match.ts'
 import { renderRule } from '../netlink/nftables/render-rule.ts'
 import {
@@ -52,7 +52,7 @@ export function syncIptablesForward(
 ): 'absent' | 'unchanged' | 'written' {
   return whileUnchanged(() => {
     const generation = connection.get(getGeneration())
-    const present = filterTables.filter(({ table }) => hasChain(connection, table))
+    const present = filterTables.filter(({ table }) => find(connection, getChain(table, CHAIN)))
     const operations = present.flatMap(({ table, family }) =>
       forwardChanges(table, connection.dump(listRules(table, CHAIN)), {
         ...wanted,
@@ -63,16 +63,6 @@ export function syncIptablesForward(
     if (present.length === 0) return 'absent'
     return operations.length > 0 ? 'written' : 'unchanged'
   })
-}
-
-function hasChain(connection: Connection, table: TableRef): boolean {
-  try {
-    connection.get(getChain(table, CHAIN))
-    return true
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false
-    throw error
-  }
 }
 
 function forwardChanges(
@@ -89,7 +79,8 @@ function forwardChanges(
   const removals = rules.flatMap(({ handle, rule }) => {
     // Whoever wrote it, an equal rule does; a second one of ours is one too many.
     if (missing.delete(text(rule))) return []
-    const isOurs = rule.mark === mark || (rule.comment === undefined && earlier.has(text(rule)))
+    const isAnybodys = rule.mark === undefined && rule.comment === undefined
+    const isOurs = rule.mark === mark || (isAnybodys && earlier.has(text(rule)))
     return isOurs ? [deleteRule(table, CHAIN, handle)] : []
   })
   return [...removals, ...[...missing.values()].map((rule) => addRule(table, CHAIN, rule))]

@@ -122,21 +122,24 @@ function createPool(pool: Pool): Request[] {
 
 /** The table that these attachments want, and no others. Pure. */
 export function masqueradeTable(attachments: readonly Masquerade[]): TableSpec {
-  const members = attachments.flatMap((attachment) =>
-    poolsOf(attachment).map((pool) => ({ pool, attachment })),
-  )
-  const pools = [...Map.groupBy(members, ({ pool }) => pool.hosts.set).values()].map((group) => ({
-    ...poolSpec((group[0] as (typeof group)[0]).pool),
-    elements: group.flatMap(({ pool, attachment }) => hostElements(pool, attachment)),
-  }))
+  const members = new Map<string, { pool: Pool; elements: SetElement[] }>()
+  for (const attachment of attachments) {
+    for (const pool of poolsOf(attachment)) {
+      const known = members.get(pool.hosts.set) ?? { pool, elements: [] }
+      known.elements.push(...hostElements(pool, attachment))
+      members.set(pool.hosts.set, known)
+    }
+  }
+  const pools = [...members.values()].map(({ pool, elements }) => {
+    const { hosts, exempt, rule } = poolSpec(pool)
+    return { sets: [{ ...hosts, elements: lastOfKey(elements) }, exempt], rule }
+  })
+  const rules = [masqueradedElsewhere(), ...pools.map(({ rule }) => rule)]
   return {
     ...pluginTable,
     comment: tableComment,
-    sets: pools.flatMap(({ hosts, exempt, elements }) => [
-      { ...hosts, elements: lastOfKey(elements) },
-      exempt,
-    ]),
-    chains: [{ ...postrouting, rules: [masqueradedElsewhere(), ...pools.map(({ rule }) => rule)] }],
+    sets: pools.flatMap(({ sets }) => sets),
+    chains: [{ ...postrouting, rules }],
   }
 }
 
@@ -157,10 +160,10 @@ export function syncMasquerade(
 ): 'unchanged' | 'written' {
   return whileUnchanged(() => {
     const { table: found, generation } = readTable(connection, pluginTable)
-    const isKnown = found && isCurrent(found)
     const attachments = read()
     const wanted = masqueradeTable(attachments)
-    if (found ? isKnown && holds(found, wanted) : attachments.length === 0) return 'unchanged'
+    const isRight = found ? isCurrent(found) && holds(found, wanted) : attachments.length === 0
+    if (isRight) return 'unchanged'
     const removal = found ? [deleteTable(pluginTable)] : []
     applyTransaction(connection, [...removal, ...createTable(wanted)], { generation })
     return 'written'

@@ -138,7 +138,8 @@ function removeElements(
 /** The sets of a network's hosts, whatever the attachments exempt; none without the table. */
 function hostSets(connection: Connection, network: string): SetRef[] {
   const prefixes = [hostsPrefix(network, 4), hostsPrefix(network, 6)]
-  return noneIfMissing(() => connection.dump(listSets(pluginTable)))
+  return connection
+    .dump(listSets(pluginTable))
     .filter(({ name }) => prefixes.some((prefix) => name.startsWith(prefix)))
     .map(({ name }) => ({ table: pluginTable, set: name }))
 }
@@ -149,7 +150,7 @@ function elementsOf(
   set: SetRef,
   addresses?: readonly Address[],
 ): SetElement[] {
-  if (!addresses) return noneIfMissing(() => connection.dump(listElements(set))).flat()
+  if (!addresses) return connection.dump(listElements(set)).flat()
   const isV4 = set.set.startsWith('hosts4')
   const mine = addresses.filter(({ family }) => (family === 4) === isV4)
   const answers = connection.exchange(mine.map((a) => getElement(set, addressToBytes(a))))
@@ -157,15 +158,6 @@ function elementsOf(
     if (error && !isErrno(error, 'ENOENT')) throw error
     return value ? [value] : []
   })
-}
-
-function noneIfMissing<T>(read: () => T[]): T[] {
-  try {
-    return read()
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return []
-    throw error
-  }
 }
 
 /**

@@ -14,6 +14,6 @@ export function masqueradedElsewhere(): Rule {
 
 /** 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291 section 2.7). */
 export const multicast: Readonly<Record<Family, Prefix>> = {
-  4: { address: { family: 4, value: 0xe0n << 24n }, length: 4 },
-  6: { address: { family: 6, value: 0xffn << 120n }, length: 8 },
+  4: { address: { family: 4, value: 0xe0000000n }, length: 4 },
+  6: { address: { family: 6, value: 0xff000000000000000000000000000000n }, length: 8 },
 }

@@ -1,6 +1,6 @@
 import type { Connection } from '../netlink/connection.ts'
-import { isErrno } from '../netlink/errors.ts'
 import type { TableRef } from '../netlink/nftables/codec.ts'
+import { find } from '../netlink/nftables/find.ts'
 import { getTable, type Table } from '../netlink/nftables/table.ts'
 
 /** The form of our tables. Raise it when an older heddle could not live with what is written. */
@@ -38,10 +38,7 @@ export function isCurrent(table: Table): boolean {
 
 /** Looks for a table of ours: it may be missing, old, or as we write it. Throws as `isCurrent`. */
 export function findTable(connection: Connection, ref: TableRef): 'missing' | 'old' | 'current' {
-  try {
-    return isCurrent(connection.get(getTable(ref))) ? 'current' : 'old'
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return 'missing'
-    throw error
-  }
+  const table = find(connection, getTable(ref))
+  if (!table) return 'missing'
+  return isCurrent(table) ? 'current' : 'old'
 }

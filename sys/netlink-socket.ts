@@ -8,6 +8,7 @@ const SOCK_CLOEXEC = 0x80000
 const protocols = { route: 0, netfilter: 12 } as const
 const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
+const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
@@ -22,6 +23,8 @@ const EMSGSIZE = 90
 const RECEIVE_SIZE = 64 * 1024
 /** Room for the acknowledgements of a whole batch, and for a burst of events. */
 const RECEIVE_QUEUE_BYTES = 4 * 1024 * 1024
+/** A transaction is one datagram: this holds a table of some 20,000 set elements. */
+const TRANSACTION_BYTES = 4 * 1024 * 1024
 
 /** A netlink socket in the network namespace the thread is in now; it stays there for life. */
 export function openNetlink(
@@ -33,6 +36,7 @@ export function openNetlink(
     setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1)
     setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1)
     if (protocol === 'route') setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+    else setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, TRANSACTION_BYTES)
     if (options.groups) setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES)
     if (options.timeoutMs !== 0) setTimeout(fd, options.timeoutMs ?? 10_000)
     const name = new Uint32Array(3)
