@@ -3,6 +3,7 @@
  * A role is imported only when it is asked for: a plugin's start-up is what its user waits for.
  */
 import { readFileSync, writeSync } from '#fs'
+import type { Loaders } from './cni/call.ts'
 import { stderrLogger } from './log/stderr.ts'
 import packageJson from './package.json' with { type: 'json' }
 import { lockFile } from './sys/flock.ts'
@@ -21,6 +22,16 @@ const io = {
 /** Upstream's lock is waited for this long, then the runtime is told to try again later. */
 const lock = (path: string) => lockFile(path, { mode: 0o750, timeoutMs: 20_000 })
 
+/** By `require`, since a plugin never waits; the build makes a part of each, read when it is called. */
+const load: Loaders = {
+  add: () => require('./cni/add.ts'),
+  del: () => require('./cni/del.ts'),
+  check: () => require('./cni/check.ts'),
+  status: () => require('./cni/status.ts'),
+  loopback: () => require('./cni/loopback.ts'),
+  firewall: () => require('./firewall/masquerade.ts'),
+}
+
 const { argv0 } = process
 const name = argv0.slice(argv0.lastIndexOf('/') + 1)
 
@@ -32,7 +43,7 @@ switch (name) {
     const { runCni } = await import('./cni/main.ts')
     const log = stderrLogger({ level: 'info', format: 'text' })
     const sleep = (milliseconds: number) => Bun.sleepSync(milliseconds)
-    const deps = { openNetlink, openNetns, currentNetns, inNetns, lock, sleep, log, version }
+    const deps = { openNetlink, openNetns, currentNetns, inNetns, lock, sleep, load, log, version }
     process.exitCode = runCni(name, io, deps)
     break
   }

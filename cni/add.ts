@@ -13,7 +13,7 @@ import {
   waitForDuplicateDetection,
 } from './container.ts'
 import { InterfaceExists } from './errors.ts'
-import { addOrRevert, allocateAddresses } from './ipam.ts'
+import { addDelegate, allocateAddresses } from './ipam.ts'
 import { findLink } from './link.ts'
 import { masquerade } from './masquerade.ts'
 import { isNetnsError, openContainer } from './netns.ts'
@@ -33,15 +33,18 @@ import { trySysctl } from './sysctl.ts'
 import type { Target } from './target.ts'
 import { createVeth, type Veth, waitForPort } from './veth.ts'
 
-/** Attaches a container and returns the result's text. A failure leaves nothing behind. */
-export function add(call: Call): string {
+/** Attaches a container and prints the result. A failure, also of that, leaves nothing behind. */
+export function add(call: Call): void {
   const target = targetOfAdd(call)
-  if (target.type === 'bridge') return renderResult(attach(call, target), call.version)
+  if (target.type === 'bridge') attach(call, target)
+  else attachElsewhere(call, target)
+}
+
+function attachElsewhere(call: Call, target: Target): void {
   using undo = new DisposableStack()
   saveTarget(call, target, undo)
-  const stdout = addOrRevert(call, target.type, target.text)
+  call.print(addDelegate(call, target.type, target.text, undo))
   undo.move()
-  return stdout
 }
 
 /** What one ADD works with; all of it is opened before anything is changed. */
@@ -55,7 +58,7 @@ interface Site {
 }
 
 /** Checks everything that can be checked, and only then begins. */
-function attach(call: Call, target: Target): CniResult {
+function attach(call: Call, target: Target): void {
   const { deps, invocation } = call
   const conf = readBridgeConf(target, readArgs(invocation), call.version)
   using netns = openNewContainer(call)
@@ -66,8 +69,8 @@ function attach(call: Call, target: Target): CniResult {
   if (found) refuseConflicts(conf, foreseenGateways(conf), found.present)
   using undo = new DisposableStack()
   const result = apply({ call, target, conf, netns, host, inside }, found, undo)
+  call.print(renderResult(result, call.version))
   undo.move()
-  return result
 }
 
 /** A namespace that is gone needs no DEL (code 3), unless an earlier ADD of ours had it. */
@@ -110,6 +113,8 @@ function prepare({ call, conf, netns }: Site, veth: Veth, { addresses }: Endpoin
   const { deps, invocation } = call
   const hasIPv6 = addresses.some(({ address }) => address.family === 6)
   trySysctl(deps.sysctl, `ipv6/conf/${veth.hostName}/accept_ra`, '0')
+  // Without addresses of ours the settings are left to whoever brings some.
+  if (addresses.length === 0) return
   deps.inNetns(netns, () => prepareInterface(deps.sysctl, invocation.ifname, conf, hasIPv6))
 }
 

@@ -43,8 +43,8 @@ function addressesOf(host: Connection, { index }: Link): Prefix[] {
 
 /**
  * Brings the bridge to what an endpoint needs: there, up, with the gateways' addresses, the host
- * forwarding. It stays so when ADD fails, since other attachments share it; only addresses that
- * `forceAddress` removed come back when `undo` is disposed.
+ * forwarding. It stays so when ADD fails, since other attachments share it; only what
+ * `forceAddress` did to its addresses is taken back when `undo` is disposed.
  */
 export function readyBridge(
   side: HostSide,
@@ -135,24 +135,37 @@ export function refuseConflicts(
 }
 
 function ensureGateways(
-  { host, sysctl }: HostSide,
-  { link: { index }, present }: Bridge,
+  side: HostSide,
+  bridge: Bridge,
   gateways: readonly Prefix[],
   undo: DisposableStack,
 ): void {
-  const inTheWay = conflictsOf(gateways, present).map(({ address }) => address)
-  for (const address of new Map(inTheWay.map((one) => [formatPrefix(one), one])).values()) {
-    host.execute(deleteAddress({ index, prefix: address }))
-    undo.defer(() => host.execute(addAddress({ index, prefix: address, noDad: true })))
-  }
-  const missing = missingOf(gateways, present)
-  const answers = host.batch(missing.map((prefix) => addAddress({ index, prefix, noDad: true })))
-  // Another ADD may have been quicker.
-  const failure = answers.find((error) => error && !isErrno(error, 'EEXIST'))
-  if (failure) throw failure
+  const missing = missingOf(gateways, bridge.present)
+  const inTheWay = new Map(
+    conflictsOf(gateways, bridge.present).map(({ address }) => [formatPrefix(address), address]),
+  )
+  const change = (from: Iterable<Prefix>, to: Iterable<Prefix>) =>
+    replaceAddresses(side.host, bridge.link, [...from], [...to])
+  change(inTheWay.values(), missing)
+  if (inTheWay.size > 0) undo.defer(() => change(missing, inTheWay.values()))
   for (const family of new Set(gateways.map(({ address }) => address.family))) {
-    ensureSysctl(sysctl, forwardingKeys[family], '1')
+    ensureSysctl(side.sysctl, forwardingKeys[family], '1')
   }
+}
+
+/** What another ADD has done meanwhile is done. */
+function replaceAddresses(
+  host: Connection,
+  { index }: Link,
+  from: readonly Prefix[],
+  to: readonly Prefix[],
+): void {
+  const answers = host.batch([
+    ...from.map((prefix) => deleteAddress({ index, prefix })),
+    ...to.map((prefix) => addAddress({ index, prefix, noDad: true })),
+  ])
+  const failure = answers.find((error) => error && !isErrno(error, 'EEXIST', 'EADDRNOTAVAIL'))
+  if (failure) throw failure
 }
 
 /** What must be 1 for the host to route between its networks. */

@@ -28,9 +28,20 @@ export interface CniDeps {
   lock(path: string): Disposable
   sleep(milliseconds: number): void
   readonly sysctl: Sysctl
+  readonly load: Loaders
   readonly log: Logger
   /** This heddle's own version, `1.2.3`. */
   readonly version: string
+}
+
+/** Code that not every run needs. Each is read from the executable when it is first asked for. */
+export interface Loaders {
+  add(): typeof import('./add.ts')
+  del(): typeof import('./del.ts')
+  check(): typeof import('./check.ts')
+  status(): typeof import('./status.ts')
+  loopback(): typeof import('./loopback.ts')
+  firewall(): typeof import('../firewall/masquerade.ts')
 }
 
 /** One run of the plugin on a configuration. */
@@ -43,6 +54,8 @@ export interface Call {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly role: Role
   readonly deps: CniDeps
+  /** Writes the result to standard output. ADD does so while it can still take everything back. */
+  print(text: string): void
 }
 
 /** Which attachment it is about. */

@@ -8,23 +8,46 @@ export function replaceFile(path: string, text: string): () => void {
   const before = readIfThere(path)
   writeWhole(path, text)
   return () => {
-    if (before === undefined) removeIfThere(path)
+    if (before === undefined) removeFile(path)
     else writeWhole(path, before)
   }
 }
 
 function writeWhole(path: string, text: string): void {
-  const folder = path.slice(0, path.lastIndexOf('/'))
-  // The names that stand in such folders never start with a dot.
-  const temporary = `${folder}/.${process.pid}.tmp`
+  const temporary = temporaryPath(path)
   try {
-    writeFileSync(temporary, text, { mode: 0o600 })
+    writeInFolder(temporary, text)
+    renameSync(temporary, path)
+  } catch (error) {
+    removeIfThere(temporary)
+    throw error
+  }
+}
+
+function writeInFolder(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { mode: 0o600 })
   } catch (error) {
     if (!isMissing(error)) throw error
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    writeFileSync(temporary, text, { mode: 0o600 })
+    mkdirSync(folderOf(path), { recursive: true, mode: 0o700 })
+    writeFileSync(path, text, { mode: 0o600 })
   }
-  renameSync(temporary, path)
+}
+
+/** Removes a file that `replaceFile` made, with what a run that was killed left of it. */
+export function removeFile(path: string): void {
+  removeIfThere(path)
+  removeIfThere(temporaryPath(path))
+}
+
+/** The names that stand in such folders never start with a dot. */
+function temporaryPath(path: string): string {
+  const folder = folderOf(path)
+  return `${folder}/.${path.slice(folder.length + 1)}.tmp`
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
 }
 
 /** A file's text; undefined when there is none. */
@@ -37,7 +60,7 @@ export function readIfThere(path: string): string | undefined {
   }
 }
 
-export function removeIfThere(path: string): void {
+function removeIfThere(path: string): void {
   try {
     unlinkSync(path)
   } catch (error) {

@@ -38,31 +38,39 @@ function allocateElsewhere(
   type: string,
   undo: DisposableStack,
 ): CniResult {
-  const stdout = addOrRevert(call, type, stdin)
-  undo.defer(() => {
-    runDelegate(call, { type, command: 'DEL', stdin })
-  })
+  const stdout = addDelegate(call, type, stdin, undo)
   return parseResult(readJson(stdout, type), call.version, `the result of ${type}`)
 }
 
 /**
- * Runs a delegate's ADD, and its DEL when that fails, as the spec wants it (section 4). Not after
- * a refused duplicate: its DEL would take away what the first ADD was given.
+ * Runs a delegate's ADD and returns what it printed. Its DEL follows when it fails (CNI spec 1.1.0,
+ * section 4) or `undo` is disposed; but not after a refused duplicate, where it would take away
+ * what the first ADD was given.
  */
-export function addOrRevert(call: Call, type: string, stdin: string): string {
+export function addDelegate(
+  call: Call,
+  type: string,
+  stdin: string,
+  undo: DisposableStack,
+): string {
+  const revert = () => {
+    runDelegate(call, { type, command: 'DEL', stdin })
+  }
   try {
-    return runDelegate(call, { type, command: 'ADD', stdin })
+    const stdout = runDelegate(call, { type, command: 'ADD', stdin })
+    undo.defer(revert)
+    return stdout
   } catch (error) {
     if (error instanceof CniError && !error.message.includes('duplicate allocation')) {
-      revert(call, type, stdin)
+      tryRevert(call, type, revert)
     }
     throw error
   }
 }
 
-function revert(call: Call, type: string, stdin: string): void {
+function tryRevert(call: Call, type: string, revert: () => void): void {
   try {
-    runDelegate(call, { type, command: 'DEL', stdin })
+    revert()
   } catch (error) {
     // The failure of ADD is what the caller must hear of.
     call.deps.log.warn('DEL after a failed ADD failed too', { plugin: type, error: String(error) })

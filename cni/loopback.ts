@@ -12,19 +12,22 @@ import { renderResult } from './protocol/result.ts'
 const device = 'lo'
 
 /** Brings the container's loopback up; answers with the result before it in the chain, if any. */
-export function addLoopback(call: Call): string {
+export function addLoopback(call: Call): void {
   const addresses = inContainer(call, (inside) => {
     inside.execute(setLink({ name: device, up: true }))
     const { index } = inside.get(getLink({ name: device }))
     return inside.dump(listAddresses({ index }))
   })
   const { prevResult } = call.conf
-  if (prevResult) return `${JSON.stringify(prevResult, null, 4)}\n`
+  if (prevResult) {
+    call.print(`${JSON.stringify(prevResult, null, 4)}\n`)
+    return
+  }
   const result = {
     interfaces: [{ name: device, mac: '00:00:00:00:00:00', sandbox: call.invocation.netns }],
     ips: addresses.map(({ prefix }) => ({ address: formatPrefix(prefix), interface: 0 })),
   }
-  return renderResult(result, call.version)
+  call.print(renderResult(result, call.version))
 }
 
 /** Takes it down; a namespace that is gone needs nothing. */

@@ -1,13 +1,10 @@
 import { ConfigError } from '../conf/errors.ts'
 import { type NetConf, parseNetConf } from '../conf/net-conf.ts'
-import { add } from './add.ts'
 import type { Call, CniDeps, CniIo, Role } from './call.ts'
-import { check } from './check.ts'
-import { del } from './del.ts'
-import { addLoopback, checkLoopback, deleteLoopback } from './loopback.ts'
 import { type Command, EnvError, isCommand, isValidName, readInvocation } from './protocol/env.ts'
 import {
   CniError,
+  type CniErrorJson,
   describeSystemError,
   errorCodes,
   renderError,
@@ -20,7 +17,6 @@ import {
   requireVerb,
   supportedVersions,
 } from './protocol/versions.ts'
-import { status } from './status.ts'
 import { procSysctl } from './sysctl.ts'
 
 /** What the executable hands in; kernel settings are the real ones unless a test says otherwise. */
@@ -33,31 +29,47 @@ export type CniEdges = Omit<CniDeps, 'sysctl'> & Partial<Pick<CniDeps, 'sysctl'>
 export function runCni(role: Role, io: CniIo, edges: CniEdges): number {
   const deps = { sysctl: procSysctl, ...edges }
   try {
-    io.writeStdout(answer(role, io, deps))
+    run(role, io, deps)
     return 0
   } catch (error) {
-    const json = toCniError(error)
-    if (json.code === errorCodes.bug) deps.log.error(json.msg, { stack: json.details })
-    io.writeStdout(renderError(json))
+    report(toCniError(error), io, deps)
     return 1
   }
 }
 
-function answer(role: Role, io: CniIo, deps: CniDeps): string {
-  const verb = io.env['CNI_COMMAND'] ?? ''
-  if (verb === '') {
-    io.writeStderr(aboutText(role, deps.version))
-    return ''
+function report(json: CniErrorJson, io: CniIo, { log }: CniDeps): void {
+  if (json.code === errorCodes.bug) log.error(json.msg, { stack: json.details })
+  try {
+    io.writeStdout(renderError(json))
+  } catch {
+    // Nobody reads standard output any more; this is for whoever reads the other one.
+    log.error(json.msg, { code: json.code })
   }
-  if (verb === 'VERSION') return renderVersions()
-  const invocation = isCommand(verb) ? readInvocation(verb, io.env) : undefined
+}
+
+function run(role: Role, io: CniIo, deps: CniDeps): void {
+  const verb = io.env['CNI_COMMAND'] ?? ''
+  if (verb === '') io.writeStderr(aboutText(role, deps.version))
+  else if (verb === 'VERSION') io.writeStdout(renderVersions())
+  else runVerb(verb, { role, io, deps })
+}
+
+interface Setting {
+  readonly role: Role
+  readonly io: CniIo
+  readonly deps: CniDeps
+}
+
+function runVerb(verb: string, { role, io, deps }: Setting): void {
+  const { env } = io
+  const invocation = isCommand(verb) ? readInvocation(verb, env) : undefined
   const stdin = readStdin(io)
   const conf = parseNetConf(stdin)
   checkName(conf)
   if (!invocation) throw new EnvError(['CNI_COMMAND'], `unknown CNI_COMMAND: ${verb}`)
   const version = versionFor(invocation.command, conf)
-  const call: Call = { invocation, conf, version, stdin, env: io.env, role, deps }
-  return verbsOf(role)[invocation.command](call)
+  const print = (text: string) => io.writeStdout(text)
+  verbsOf(role)[invocation.command]({ invocation, conf, version, stdin, env, role, deps, print })
 }
 
 /** nerdctl reads the version out of the first line. */
@@ -87,37 +99,29 @@ function versionFor(command: Command, { cniVersion }: NetConf): CniVersion {
   return readVersion(cniVersion)
 }
 
-/** Carries a verb out and returns what to print. */
-type Verb = (call: Call) => string
+type Verb = (call: Call) => void
 
 function verbsOf(role: Role): Readonly<Record<Command, Verb>> {
   return role === 'loopback' ? loopbackVerbs : networkVerbs
 }
 
 const networkVerbs: Readonly<Record<Command, Verb>> = {
-  ADD: add,
-  DEL: silently(del),
-  CHECK: silently(check),
-  GC: silently(collectNothing),
-  STATUS: silently(status),
+  ADD: (call) => call.deps.load.add().add(call),
+  DEL: (call) => call.deps.load.del().del(call),
+  CHECK: (call) => call.deps.load.check().check(call),
+  GC: collectNothing,
+  STATUS: (call) => call.deps.load.status().status(call),
 }
 
 const loopbackVerbs: Readonly<Record<Command, Verb>> = {
-  ADD: addLoopback,
-  DEL: silently(deleteLoopback),
-  CHECK: silently(checkLoopback),
-  GC: silently(() => {}),
-  STATUS: silently(() => {}),
+  ADD: (call) => call.deps.load.loopback().addLoopback(call),
+  DEL: (call) => call.deps.load.loopback().deleteLoopback(call),
+  CHECK: (call) => call.deps.load.loopback().checkLoopback(call),
+  GC() {},
+  STATUS() {},
 }
 
 /** GC is a runtime's second broom after DEL: as in the reference plugins it may leave things. */
 function collectNothing({ deps }: Call): void {
   deps.log.warn('GC removes nothing yet')
-}
-
-function silently(verb: (call: Call) => void): Verb {
-  return (call) => {
-    verb(call)
-    return ''
-  }
 }

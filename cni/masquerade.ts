@@ -1,5 +1,4 @@
 import type { AttachmentRecord } from '../conf/attachment-record.ts'
-import { attachMasquerade, detachMasquerade, missingMasquerade } from '../firewall/masquerade.ts'
 import type { Address } from '../ip/address.ts'
 import { parsePrefix } from '../ip/prefix.ts'
 import { Connection } from '../netlink/connection.ts'
@@ -9,14 +8,15 @@ import type { AttachmentKey } from './stable-names.ts'
 /** Masquerades what the container sends outside. Taken back when `undo` is disposed. */
 export function masquerade(record: AttachmentRecord, deps: CniDeps, undo: DisposableStack): void {
   if (!record.masquerade) return
+  // Before the kernel is asked: its answer may get lost.
+  undo.defer(() => stopMasquerade(record, record.addresses, deps))
   using firewall = new Connection(deps.openNetlink('netfilter'))
-  attachMasquerade(firewall, {
+  deps.load.firewall().attachMasquerade(firewall, {
     network: record.network,
     owner: record,
     addresses: addressesOf(record.addresses),
     exempt: record.masquerade.exempt.flatMap((text) => parsePrefix(text) ?? []),
   })
-  undo.defer(() => stopMasquerade(record, record.addresses, deps))
 }
 
 /** Ends that. Without addresses everything of this container's interface is looked for. */
@@ -28,7 +28,8 @@ export function stopMasquerade(
   using firewall = new Connection(deps.openNetlink('netfilter'))
   const known = addressesOf(addresses)
   const { network } = owner
-  detachMasquerade(firewall, { network, owner, ...(known.length > 0 && { addresses: known }) })
+  const what = { network, owner, ...(known.length > 0 && { addresses: known }) }
+  deps.load.firewall().detachMasquerade(firewall, what)
 }
 
 /** Says what masquerading lacks, for CHECK. */
@@ -39,7 +40,8 @@ export function masqueradeFault(
 ): string | undefined {
   using firewall = new Connection(deps.openNetlink('netfilter'))
   const { network } = owner
-  return missingMasquerade(firewall, { network, owner, addresses: addressesOf(addresses) })
+  const what = { network, owner, addresses: addressesOf(addresses) }
+  return deps.load.firewall().missingMasquerade(firewall, what)
 }
 
 function addressesOf(cidrs: readonly string[]): Address[] {

@@ -5,7 +5,7 @@ import {
   formatAttachment,
   parseAttachment,
 } from '../conf/attachment-record.ts'
-import { readIfThere, removeIfThere, replaceFile } from './files.ts'
+import { readIfThere, removeFile, replaceFile } from './files.ts'
 import type { AttachmentKey } from './stable-names.ts'
 
 /** Writes an attachment's record. Returns how to put back what was there before. */
@@ -24,7 +24,7 @@ export function readRecord(key: AttachmentKey): AttachmentRecord | undefined {
 }
 
 export function removeRecord(key: AttachmentKey): void {
-  removeIfThere(recordPath(key))
+  removeFile(recordPath(key))
 }
 
 function recordPath({ network, containerId, ifname }: AttachmentKey): string {

@@ -1,6 +1,6 @@
 import { parseNetConf } from '../conf/net-conf.ts'
 import type { Call } from './call.ts'
-import { readIfThere, removeIfThere, replaceFile } from './files.ts'
+import { readIfThere, removeFile, replaceFile } from './files.ts'
 import { defaultSubnetFile, readSubnet, waitForSubnet } from './subnet-file.ts'
 import {
   bareTarget,
@@ -51,7 +51,7 @@ export function saveTarget(call: Call, target: Target, undo: DisposableStack): v
 }
 
 export function forgetTarget(call: Call): void {
-  if (usesSubnetFile(call.role, call.conf)) removeIfThere(savedPath(call))
+  if (usesSubnetFile(call.role, call.conf)) removeFile(savedPath(call))
 }
 
 /** Undefined when nothing was saved, or what is there cannot be read as a configuration. */

@@ -67,14 +67,20 @@ function tryName(
   const peer = { name: key.ifname, mac, mtu, netnsFd: netns.fd }
   const hostEnd = { name, mac: hostVethMac(key), mtu, master: bridge, up: true }
   const port = { name, hairpin: conf.hairpin, isolated: conf.isolated }
-  const [made, configured, link] = host.exchange([
+  const requests = [
     addLink({ kind: 'veth', ...hostEnd, peer }),
     setBridgePort(port),
     getLink({ name }),
-  ])
+  ] as const
+  // Before the kernel is asked: its answer may get lost.
+  let isOurs = true
+  undo.defer(() => {
+    if (isOurs) removeHostVeth(host, key, name)
+  })
+  const [made, configured, link] = host.exchange(requests)
+  isOurs = made.error === undefined
   if (isErrno(made.error, 'EEXIST')) return undefined
   if (made.error) throw made.error
-  undo.defer(() => host.execute(deleteLink({ name })))
   const failure = configured.error ?? link.error
   if (failure) throw failure
   if (link.value?.linkIndex === undefined) throw new TypeError(`Cannot find the peer of ${name}`)
@@ -125,6 +131,11 @@ const operStates = [
   'dormant',
   'up',
 ]
+
+function removeHostVeth(host: Connection, key: AttachmentKey, name: string): void {
+  const link = findHostVeth(host, key, name)
+  if (link) host.execute(deleteLink({ index: link.index }))
+}
 
 /** The link that is this attachment's host end, by the name recorded or any that ADD may choose. */
 export function findHostVeth(

@@ -4,7 +4,6 @@ import type { ExecutionContext } from 'ava'
 import { dist } from '../../scripts/lab/heddle.ts'
 import { addHost, addPod, type Host, hostFile, type Pod } from '../../scripts/lab/lab.ts'
 import { attemptAt, runAt } from '../../scripts/lab/place.ts'
-import type { Command } from '../../scripts/lab/run.ts'
 import { labFor } from './support.ts'
 
 /** Debian's reference plugins, against which ours are held. */
@@ -35,26 +34,39 @@ export interface PluginRun {
   readonly under?: readonly string[]
 }
 
-/** How a plugin's run ended. `json` is undefined when standard output held none. */
+/** What tests look at in a result of any version, or in an error. */
+export interface PluginAnswer {
+  readonly cniVersion?: string
+  readonly code?: number
+  readonly msg?: string
+  readonly interfaces?: readonly { name: string; mac?: string; sandbox?: string }[]
+  readonly ips?: readonly { address: string; gateway?: string; interface?: number }[]
+  readonly routes?: readonly { dst: string; gw?: string }[]
+  readonly ip4?: object
+  readonly ip6?: object
+  readonly dns?: object
+}
+
+/** How a plugin's run ended. `json` is empty when standard output held none. */
 export interface PluginOutcome {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
-  // biome-ignore lint: the tests look at any part of it
-  readonly json: any
+  readonly json: PluginAnswer
 }
 
 /** Runs a plugin for a pod to its end, whatever comes of it. */
 export async function runPlugin(pod: Pod, run: PluginRun): Promise<PluginOutcome> {
-  const { command, conf, plugin = 'heddle', env = {}, under = [] } = run
+  const { conf, plugin = 'heddle', env = {}, under = [] } = run
   const folder = dropIns.includes(plugin) ? '/run/lab' : dist
   const executable = plugin.startsWith('/') ? plugin : join(folder, plugin)
-  const { code, stdout, stderr } = await attemptAt(pod.host, [...under, executable] as Command, {
+  const [first, ...rest] = [...under, executable]
+  const { code, stdout, stderr } = await attemptAt(pod.host, [first, ...rest], {
     input: typeof conf === 'string' ? conf : JSON.stringify(conf),
-    env: { ...environment(pod), CNI_COMMAND: command, ...env },
+    env: { ...environment(pod), CNI_COMMAND: run.command, ...env },
     timeoutMs: 30_000,
   })
-  return { code, stdout, stderr, json: stdout === '' ? undefined : readJson(stdout) }
+  return { code, stdout, stderr, json: readAnswer(stdout) }
 }
 
 function environment(pod: Pod): Record<string, string> {
@@ -68,11 +80,11 @@ function environment(pod: Pod): Record<string, string> {
   }
 }
 
-function readJson(text: string): unknown {
+function readAnswer(text: string): PluginAnswer {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text) as PluginAnswer
   } catch {
-    return undefined
+    return {}
   }
 }
 
@@ -93,19 +105,30 @@ export function podOn(host: Host, name: string): Promise<Pod> {
 }
 
 /** The links, addresses, routes, rules and files that make up the state of a host and its pods. */
-export async function dump(host: Host, ...pods: readonly Pod[]): Promise<string> {
+export async function dump(host: Host, ...pods: readonly Pod[]): Promise<readonly string[]> {
   const texts = await Promise.all([
     ...[host, ...pods].map((place) => runAt(place, ['sh', '-c', networkScript])),
     runAt(host, ['sh', '-c', fileScript]),
   ])
-  return texts.join('\n')
+  return texts
+    .join('\n')
+    .split('\n')
+    .filter((line) => line !== '')
+}
+
+/** What one dump has and another has not: `-` lines were before, `+` lines are after. */
+export function changes(before: readonly string[], after: readonly string[]): string[] {
+  return [
+    ...before.filter((line) => !after.includes(line)).map((line) => `- ${line}`),
+    ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+  ]
 }
 
 const networkScript = `
 ip -oneline -details link | sed -E 's/ (gc|hello|tcn|forward_delay|topology_change|message_age|hold)_timer +[0-9.]+//g'
 ip -oneline addr | sed -E 's/ (valid|preferred)_lft [^ ]+//g'
 ip route show table all; ip -6 route show table all; ip neigh show nud permanent
-nft list ruleset 2>/dev/null; bridge -oneline link`
+/usr/sbin/nft list ruleset 2>/dev/null; bridge -oneline link`
 
 /** The lock, and where the next search begins, are shared by all containers of a network. */
 const fileScript = `
@@ -126,11 +149,7 @@ export async function sysctl(place: Host | Pod, key: string): Promise<string> {
 }
 
 /** What `ip -json` prints in a place. */
-export async function ipJson(
-  place: Host | Pod,
-  ...args: readonly string[]
-  // biome-ignore lint: the tests look at any part of it
-): Promise<any> {
+export async function ipJson<T>(place: Host | Pod, ...args: readonly string[]): Promise<T[]> {
   const text = await runAt(place, ['ip', '-json', ...args])
-  return JSON.parse(text || '[]')
+  return JSON.parse(text || '[]') as T[]
 }

@@ -1,6 +1,12 @@
 import test from 'ava'
+import * as addVerb from '../../cni/add.ts'
 import type { Role } from '../../cni/call.ts'
+import * as check from '../../cni/check.ts'
+import * as del from '../../cni/del.ts'
+import * as loopback from '../../cni/loopback.ts'
 import { type CniEdges, runCni } from '../../cni/main.ts'
+import * as status from '../../cni/status.ts'
+import * as firewall from '../../firewall/masquerade.ts'
 import { silent } from '../../log/logger.ts'
 
 interface Answer {
@@ -27,6 +33,14 @@ const edges: CniEdges = {
   inNetns: unused,
   lock: unused,
   sleep: unused,
+  load: {
+    add: () => addVerb,
+    del: () => del,
+    check: () => check,
+    status: () => status,
+    loopback: () => loopback,
+    firewall: () => firewall,
+  },
   log: silent,
   version: '1.2.3',
 }
