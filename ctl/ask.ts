@@ -17,7 +17,7 @@ export function ask(socketPath: string, path: string): Promise<unknown> {
         }),
       )
     }
-    const asked = request({ socketPath, path, timeout: TIMEOUT_MS }, (response) => {
+    const asked = request({ socketPath, path, timeout: TIMEOUT_MS, agent: false }, (response) => {
       let text = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => {

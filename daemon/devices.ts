@@ -26,12 +26,9 @@ export function planDevice(
   found: Link | undefined,
   uplink: number,
 ): DevicePlan {
-  const { name, mac, mtu } = wanted
+  const { mac, mtu } = wanted
   if (!found) return { kind: 'create', requests: [create(wanted, uplink)] }
-  if (found.kind !== 'vxlan') {
-    const kind = found.kind ?? 'physical'
-    throw new DeviceConflictError(`interface ${name} exists and is no vxlan device but ${kind}`)
-  }
+  refuseOther(found)
   if (!isAlike(wanted, found, uplink)) {
     const requests = [deleteLink({ index: found.index }), create(wanted, uplink)]
     return { kind: 'create', requests }
@@ -76,10 +73,21 @@ export function findLink(connection: Connection, name: string): Link | undefined
   }
 }
 
-/** The MAC that a device of this name has now, if it is one of ours or flannel's. */
+/**
+ * The MAC that a device of this name has now, be it ours or flannel's. Throws
+ * `DeviceConflictError` when it is neither.
+ */
 export function presentMac(connection: Connection, name: string): Mac | undefined {
   const link = findLink(connection, name)
-  return link?.kind === 'vxlan' ? link.mac : undefined
+  if (link) refuseOther(link)
+  return link?.mac
+}
+
+function refuseOther({ name, kind = 'something else' }: Link): void {
+  if (kind === 'vxlan') return
+  throw new DeviceConflictError(
+    `interface ${name} exists and is no vxlan device but ${kind}: rename it, or give Backend another VNI`,
+  )
 }
 
 /**

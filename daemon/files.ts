@@ -14,8 +14,10 @@ export function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
+    if (!(error instanceof Error)) throw error
+    if ('code' in error && error.code === 'ENOENT') return undefined
+    // Not every error of the file system names the file.
+    throw new StateError(`cannot read ${path}: ${error.message}`, { cause: error })
   }
 }
 

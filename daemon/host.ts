@@ -75,7 +75,7 @@ export async function openHost(
   const told = { name: store.name, local: isLocal }
   const board = new StatusBoard(
     { version: deps.version, instance, nodeId: id, subnetFile, store: told, clock },
-    new StatusFile(subnetFile),
+    new StatusFile(subnetFile, log),
   )
   await openServers(settings, board, leases, stack)
   return {

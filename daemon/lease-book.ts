@@ -69,9 +69,12 @@ export class LeaseBook {
     return this.#mayTakeFrom
   }
 
-  /** Whether what the kernel has and no lease explains may be deleted: after a list we believe. */
-  mayPrune(now: Instant): boolean {
-    return now.boot >= this.#mayPruneFrom
+  /**
+   * From when on what the kernel has and no lease explains may be deleted, ms on the boot clock:
+   * some time after a list, for an owner that we do not know of to put its lease back.
+   */
+  get mayPruneFrom(): number {
+    return this.#mayPruneFrom
   }
 
   /** Takes up what an earlier run knew. */
@@ -88,17 +91,21 @@ export class LeaseBook {
     const distrust = this.#distrust(listed)
     const changed = listed.leases.flatMap((lease) => this.#seen(lease, now))
     const present = new Set([...listed.leases.map(({ key }) => key), ...listed.unreadable])
+    const nodes = new Set(listed.leases.flatMap(({ attrs }) => attrs.nodeId ?? []))
     for (const held of this.#held.values()) {
       if (present.has(held.lease.key)) continue
+      // A node that has another lease now did not lose this one.
+      const { nodeId } = held.lease.attrs
+      const isReplaced = nodeId !== undefined && nodes.has(nodeId)
       const dropAt =
-        distrust === undefined
+        distrust === undefined || isReplaced
           ? (held.dropAt ?? now.boot + GRACE_MS)
           : Math.max(held.expires, now.boot + DISTRUST_MS)
       this.#set({ ...held, dropAt })
     }
     this.#clusterId = listed.clusterId
     this.#revision = listed.revision
-    this.#mayPruneFrom = distrust === undefined ? now.boot : now.boot + DISTRUST_MS
+    this.#mayPruneFrom = now.boot + (distrust === undefined ? GRACE_MS : DISTRUST_MS)
     if (distrust !== undefined) this.#mayTakeFrom = now.boot + NO_NEW_LEASE_MS
     return distrust === undefined ? { changed } : { changed, distrust }
   }
@@ -106,6 +113,7 @@ export class LeaseBook {
   /** Keys whose lease says something new. */
   put(lease: Lease, now: Instant): readonly string[] {
     this.#revision = Math.max(this.#revision, lease.revision)
+    this.#replaced(lease, now)
     return this.#seen(lease, now)
   }
 
@@ -147,6 +155,16 @@ export class LeaseBook {
     const left = lease.expiresAt === undefined ? this.#leaseMs : lease.expiresAt - now.wall
     this.#set({ lease, expires: now.boot + left })
     return before && isDeepStrictEqual(before.lease.attrs, lease.attrs) ? [] : [lease.key]
+  }
+
+  /** Its node has taken another lease: what it had and is on its way out need not wait long. */
+  #replaced({ key, attrs: { nodeId } }: Lease, now: Instant): void {
+    for (const leaving of this.#leaving) {
+      const held = this.#held.get(leaving)
+      if (!held || leaving === key || nodeId === undefined) continue
+      if (held.lease.attrs.nodeId !== nodeId) continue
+      this.#set({ ...held, dropAt: Math.min(this.#dropAt(leaving), now.boot + GRACE_MS) })
+    }
   }
 
   #set(held: Held): void {

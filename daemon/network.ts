@@ -129,11 +129,13 @@ export class Network implements KernelFollower {
 
   /** Compares with the kernel when asked to, and now and then. */
   async keepRepaired(signal: AbortSignal): Promise<void> {
-    let pause = REPAIR_MS
+    let retry = REPAIR_MS
     while (!signal.aborted) {
+      const { mayPruneIn } = this.#options.manager
+      const pause = mayPruneIn > 0 ? Math.min(retry, mayPruneIn) : retry
       await this.#repairAlarm.wait(pause, signal)
       if (signal.aborted) return
-      pause = this.#tryRepair() ? REPAIR_MS : this.#retryMs
+      retry = this.#tryRepair() ? REPAIR_MS : this.#retryMs
       this.#options.board.publish()
       await sleep(REPAIR_SPACING_MS, signal)
     }
@@ -165,7 +167,7 @@ export class Network implements KernelFollower {
   #repair(): boolean {
     const { manager, backend, route, macs, log } = this.#options
     const leases = new Map([...manager.peers].map(([key, { lease }]) => [key, lease]))
-    const prune = manager.mayPrune
+    const prune = manager.mayPruneIn <= 0
     const { created, operations, failures } = this.#dataPath.repair(leases, { prune })
     for (const device of created) {
       const problem = ignoreRouterAdvertisements(device)

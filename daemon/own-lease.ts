@@ -109,6 +109,14 @@ export class OwnLease {
     if (!isMine(now, attrs)) return this.#lose(describeHolder(now.attrs))
     const isAnothers = now.attrs.challenge === undefined && !samePublicIP(now.attrs, attrs)
     if (isAnothers) return this.#lose(`${describeHolder(now.attrs)}, under this host’s own node id`)
+    if (now.attrs.challenge !== undefined) {
+      this.#tools.log.error(
+        'another daemon was started under this host’s node id; it is told that we live',
+        {
+          lease: now.key,
+        },
+      )
+    }
     const isChanged = now.revision !== this.#lease.revision
     if (!isChanged && clock().boot < this.#nextRenewal()) return this.#hold(now, this.#sentAt)
     const sentAt = clock().boot

@@ -36,7 +36,7 @@ export function planChanges(changes: readonly Change[]): Operation[] {
 
 /**
  * The steps that take the kernel from what was found to what is wanted. Entries of others are never
- * touched; ours that nothing wants are deleted only if `prune`.
+ * touched; ours that peers’ leases do not explain are deleted only if `prune`.
  */
 export function planRepair(
   wanted: readonly Entry[],
@@ -53,10 +53,9 @@ export function planRepair(
     if (conflict !== undefined) conflicts.push(conflict)
     present.delete(id)
   }
-  if (prune) {
-    for (const { entry, ours } of [...present.values()].flat()) {
-      if (ours) operations.push({ verb: 'delete', entry })
-    }
+  for (const { entry, ours } of [...present.values()].flat()) {
+    // No lease of a peer's will ever explain an address of this host.
+    if (ours && (prune || entry.kind === 'address')) operations.push({ verb: 'delete', entry })
   }
   return { operations: inOrder(operations), conflicts }
 }

@@ -30,9 +30,21 @@ const EVENT_TIMEOUT_MS = 5_000
  *   else keeps it from starting
  */
 export async function serve(input: ServeInput): Promise<void> {
-  const { settings, deps, log, signal } = input
+  const { settings, deps, log } = input
   await using stack = new AsyncDisposableStack()
   const host = await openHost(settings, deps, log, stack)
+  try {
+    await run(host, input, stack)
+  } catch (error) {
+    // Containers that wait for a first lease learn why there is none. Where an earlier run left one,
+    // it holds as long as was promised.
+    if (!host.former) host.board.waitFor(error instanceof Error ? error.message : String(error))
+    throw error
+  }
+}
+
+async function run(host: Host, input: ServeInput, stack: AsyncDisposableStack): Promise<void> {
+  const { settings, deps, log, signal } = input
   if (host.remembered) host.manager.restore(host.remembered.memory)
   const found = await waitForConfig(host, signal)
   const uplinks = found && (await waitForUplinks(host, found.config, signal))

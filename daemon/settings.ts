@@ -73,8 +73,7 @@ export function settingsOf({ values, given }: ParsedFlags, program: string): Set
  */
 function chooseStore(values: FlagValues, given: ReadonlySet<string>, program: string): StoreChoice {
   const asked = values.store
-  // The prefix names a place in any store.
-  const isEtcd = [...given].some((name) => name.startsWith('etcd-') && name !== 'etcd-prefix')
+  const isEtcd = [...given].some((name) => name.startsWith('etcd-'))
   const kind = asked ?? (isEtcd || program === 'flanneld' ? 'etcd' : 'sqlite')
   if (kind === 'etcd') return { kind, options: etcdOptions(values) }
   const match = /^sqlite(?::(.+))?$/.exec(kind)

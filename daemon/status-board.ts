@@ -57,10 +57,13 @@ export class StatusBoard {
     return this.#ready && this.#view?.().own.problem === undefined
   }
 
-  /** The start waits for something; undefined when it goes on. */
+  /**
+   * The start waits for something; undefined when it goes on. What an earlier run wrote into the
+   * status file holds until there is something to wait for.
+   */
   waitFor(what: string | undefined): void {
     this.#waiting = what
-    this.publish()
+    if (what !== undefined) this.publish()
   }
 
   warn(warnings: readonly string[]): void {
@@ -84,7 +87,10 @@ export class StatusBoard {
     this.#file.write({
       ready: this.isReady,
       error: this.#error(),
-      ...(own && { held: { expires: own.heldUntil, bootId: this.#bootId } }),
+      // A lease that went to another host is over, whatever was promised.
+      ...(own && {
+        held: { expires: own.problem === undefined ? own.heldUntil : 0, bootId: this.#bootId },
+      }),
     })
   }
 

@@ -32,14 +32,8 @@ export async function serveStatus(path: string, source: StatusSource): Promise<A
       },
     )
   })
-  // Nobody else may connect, not even for the moment until chmod.
-  const umask = process.umask(0o177)
-  try {
-    await listen(server, { path })
-    chmodSync(path, 0o600)
-  } finally {
-    process.umask(umask)
-  }
+  await listen(server, { path })
+  chmodSync(path, 0o600)
   return closing(server, () => rmSync(path, { force: true }))
 }
 

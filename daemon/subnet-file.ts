@@ -59,15 +59,17 @@ export function writeSubnetFile(path: string, env: SubnetEnv): boolean {
   return writeIfDifferent(path, formatSubnetEnv(env), MODE)
 }
 
-/** The status file beside a subnet file: written when what it says changes. */
+/** The status file beside a subnet file: written when what it says changes, and can be. */
 export class StatusFile {
   readonly #path: string
+  readonly #log: Logger
   #since = new Date().toISOString()
   #state = ''
   #text = ''
 
-  constructor(subnetFile: string) {
+  constructor(subnetFile: string, log: Logger) {
     this.#path = subnetStatusPath(subnetFile)
+    this.#log = log
   }
 
   write(status: {
@@ -86,7 +88,12 @@ export class StatusFile {
       ...(held && { held }),
     })
     if (text === this.#text) return
-    writeAtomically(this.#path, text, MODE)
     this.#text = text
+    try {
+      writeAtomically(this.#path, text, MODE)
+    } catch (error) {
+      // A full disk must not end the daemon; the next change tries again.
+      this.#log.error('status file not written', { path: this.#path, error: String(error) })
+    }
   }
 }

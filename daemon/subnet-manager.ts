@@ -82,9 +82,9 @@ export class SubnetManager {
     return this.#book.held
   }
 
-  /** Whether the kernel's entries that no lease explains may be deleted now. */
-  get mayPrune(): boolean {
-    return this.#book.mayPrune(this.#options.clock())
+  /** In how many ms the kernel's entries that no lease explains may be deleted; 0 or less: now. */
+  get mayPruneIn(): number {
+    return this.#book.mayPruneFrom - this.#options.clock().boot
   }
 
   get memory(): Memory {

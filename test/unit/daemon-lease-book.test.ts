@@ -77,10 +77,9 @@ for (const [why, list, reason] of bad) {
 
   test(`LeaseBook prunes nothing for 60 s and takes nothing for 30 s when a list ${why}`, (t) => {
     const of = book()
-    t.true(of.mayPrune(at(99)))
+    t.is(of.mayPruneFrom, at(5).boot)
     of.list(listed([lease(1)], list.revision, list), at(100))
-    t.false(of.mayPrune(at(159)))
-    t.true(of.mayPrune(at(160)))
+    t.is(of.mayPruneFrom, at(160).boot)
     t.is(of.mayTakeFrom, at(130).boot)
   })
 }
@@ -90,6 +89,21 @@ test('LeaseBook keeps a peer at least 60 s after bad news, however soon its leas
   of.list(listed([lease(1, 1, 'vxlan', at(20).wall)], 10, { own: 'not expected' }), at(0))
   of.list(listed([], 3), at(10))
   t.is(of.nextDrop(), at(70).boot)
+})
+
+test('LeaseBook lets a lease go soon after bad news when its node has another one', (t) => {
+  const of = new LeaseBook(24 * HOUR)
+  const by = (node: string, one: Lease): Lease => ({
+    ...one,
+    attrs: { ...one.attrs, nodeId: node },
+  })
+  const before = [by('a', lease(1)), by('b', lease(2)), by('c', lease(3))]
+  of.list(listed(before, 10, { own: 'not expected' }), at(0))
+  of.list(listed([by('a', lease(4))], 4), at(100))
+  of.put(by('b', lease(5)), at(102))
+  t.deepEqual(of.expire(at(106)), ['10.5.1.0-24'])
+  t.deepEqual(of.expire(at(107)), ['10.5.2.0-24'])
+  t.deepEqual(keys(of), ['3', '4', '5'])
 })
 
 test('LeaseBook does not let a second list shorten what bad news gave', (t) => {
@@ -113,13 +127,13 @@ test('LeaseBook keeps what it knew of a lease that nobody can read any more', (t
   t.deepEqual(of.expire(at(200)), ['10.5.3.0-24'])
 })
 
-test('LeaseBook prunes nothing before the first list', (t) => {
+test('LeaseBook prunes nothing before the first list, nor at once after it', (t) => {
   const of = new LeaseBook(24 * HOUR)
   of.restore({ clusterId: 'a', revision: 5 }, [{ lease: lease(1), expires: 1000 }])
-  t.false(of.mayPrune(at(1e6)))
+  t.is(of.mayPruneFrom, Number.POSITIVE_INFINITY)
   t.deepEqual(keys(of), ['1'])
   of.list(listed([lease(1)], 6), at(1e6))
-  t.true(of.mayPrune(at(1e6)))
+  t.is(of.mayPruneFrom, at(1e6 + 5).boot)
 })
 
 test('LeaseBook remembers over a restart which peers were on their way out', (t) => {

@@ -51,7 +51,7 @@ function claim(
 
 function manager(
   store: Store,
-  { ttlSeconds = 3600, clock = hostClock as Clock } = {},
+  { ttlSeconds = 3600, clock = hostClock }: { ttlSeconds?: number; clock?: Clock } = {},
 ): SubnetManager {
   const leases = new LeaseStore(store, { prefix: PREFIX, ttlSeconds, log: silent })
   return new SubnetManager({ leases, ttlSeconds, renewMarginSeconds: 3600, clock, log: silent })
@@ -199,7 +199,10 @@ async function running(
   t: ExecutionContext,
   store: Store,
   wanted: Claim,
-  { ttlSeconds = 3600, followers = {} as Partial<Followers> } = {},
+  {
+    ttlSeconds = 3600,
+    followers = {},
+  }: { ttlSeconds?: number; followers?: Partial<Followers> } = {},
 ): Promise<SubnetManager> {
   const made = manager(store, { ttlSeconds })
   await made.acquire(wanted, never)
@@ -293,5 +296,5 @@ test('SubnetManager takes its subnet again at once in a store that lost everythi
   after.restore(before.memory)
   t.is((await after.acquire(claim(1), never)).lease.key, lease.key)
   t.deepEqual([...after.peers.keys()], [peer])
-  t.false(after.mayPrune)
+  t.true(after.mayPruneIn > 50_000)
 })

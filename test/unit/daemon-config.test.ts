@@ -1,0 +1,171 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { parseLeaseKey } from '../../conf/lease.ts'
+import { parseNetworkConfig } from '../../conf/network-config.ts'
+import { Macs, nodeId } from '../../daemon/identity.ts'
+import type { Lease } from '../../daemon/lease.ts'
+import { readMemory, writeMemory } from '../../daemon/memory-file.ts'
+import { findConfig } from '../../daemon/network-config.ts'
+import { StatusFile, subnetEnvFor, writeSubnetFile } from '../../daemon/subnet-file.ts'
+import { type Mac, parseMac } from '../../ip/mac.ts'
+import { silent } from '../../log/logger.ts'
+import { openSqliteStore } from '../../store/sqlite.ts'
+import type { Store } from '../../store/store.ts'
+
+const KEY = '/coreos.com/network/config'
+
+function folder(t: ExecutionContext): string {
+  const made = mkdtempSync(join(tmpdir(), 'heddle-config-'))
+  t.teardown(() => rmSync(made, { recursive: true }))
+  return made
+}
+
+function openStore(t: ExecutionContext): Store {
+  const store = openSqliteStore(join(folder(t), 'store.db'), silent)
+  t.teardown(() => store[Symbol.asyncDispose]())
+  return store
+}
+
+function find(store: Store, { path, local = false }: { path?: string; local?: boolean } = {}) {
+  return findConfig(store, '/coreos.com/network', { path, local })
+}
+
+test('findConfig() finds none in a shared store until somebody writes one', async (t) => {
+  const store = openStore(t)
+  t.is(await find(store), undefined)
+  t.is(await store.get(KEY), undefined)
+  await store.create(KEY, '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}')
+  t.is((await find(store))?.config.backend.type, 'vxlan')
+})
+
+test('findConfig() writes 10.244.0.0/16 with vxlan to an empty store of this machine', async (t) => {
+  const store = openStore(t)
+  const found = await find(store, { local: true })
+  t.is(found?.text, '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}')
+  t.is((await store.get(KEY))?.value, found?.text)
+})
+
+test('findConfig() writes the file when the key is absent, and only then', async (t) => {
+  const store = openStore(t)
+  const path = join(folder(t), 'net.json')
+  writeFileSync(path, '{ "Network": "10.1.0.0/16", "Backend": { "Type": "host-gw" } }')
+  t.is((await find(store, { path }))?.config.backend.type, 'host-gw')
+  t.is((await store.get(KEY))?.value, readFileSync(path, 'utf8'))
+  writeFileSync(path, '{ "Network": "10.2.0.0/16", "Backend": { "Type": "vxlan" } }')
+  t.is((await find(store, { path }))?.config.backend.type, 'host-gw')
+})
+
+test('findConfig() reads YAML and writes JSON', async (t) => {
+  const store = openStore(t)
+  const path = join(folder(t), 'net.yaml')
+  writeFileSync(path, '# ours\nNetwork: 10.1.0.0/16\nBackend:\n  Type: vxlan\n  VNI: 7\n')
+  t.deepEqual((await find(store, { path }))?.config.backend, { type: 'vxlan', options: { vni: 7 } })
+  t.is(
+    (await store.get(KEY))?.value,
+    '{"Network":"10.1.0.0/16","Backend":{"Type":"vxlan","VNI":7}}',
+  )
+})
+
+test('findConfig() writes no configuration that it would refuse', async (t) => {
+  const store = openStore(t)
+  const path = join(folder(t), 'net.json')
+  writeFileSync(path, '{ "Network": "10.1.0.0/29", "Backend": { "Type": "vxlan" } }')
+  await t.throwsAsync(find(store, { path }), { message: /^network is too small/ })
+  t.is(await store.get(KEY), undefined)
+})
+
+test('findConfig() refuses a shared configuration without Backend, naming the key and the mend', async (t) => {
+  const store = openStore(t)
+  await store.create(KEY, '{"Network":"10.5.0.0/16"}')
+  const error = await t.throwsAsync(find(store), { name: 'ConfigError' })
+  t.regex(error.message, /^\/coreos\.com\/network\/config has no Backend: .*udp.*"Type": "vxlan"/)
+  t.is((await find(store, { local: true }))?.config.backend.type, 'vxlan')
+})
+
+test('nodeId() makes one id and keeps it, for root alone', (t) => {
+  const state = join(folder(t), 'state')
+  const id = nodeId(state)
+  t.regex(id, /^[\da-f-]{36}$/)
+  t.is(nodeId(state), id)
+  t.is(statSync(join(state, 'node-id')).mode & 0o777, 0o600)
+  writeFileSync(join(state, 'node-id'), 'x')
+  t.throws(() => nodeId(state), { name: 'StateError', message: /node-id holds no UUID/ })
+})
+
+test('Macs keeps a device’s MAC, the one it has first', (t) => {
+  const state = folder(t)
+  const present = parseMac('c6:d2:32:6f:8f:44')
+  t.is<Mac | undefined, Mac | undefined>(new Macs(state).for('flannel.1', present), present)
+  t.is<Mac | undefined, Mac | undefined>(
+    new Macs(state).for('flannel.1', parseMac('02:00:00:00:00:01')),
+    present,
+  )
+  const made = new Macs(state).for('flannel-v6.1', undefined)
+  // Locally administered, one station.
+  t.is(Number.parseInt(made.slice(0, 2), 16) & 3, 2)
+  t.is(new Macs(state).for('flannel-v6.1', undefined), made)
+  writeFileSync(join(state, 'macs.json'), '{"v":2}')
+  t.throws(() => new Macs(state), { name: 'StateError', message: /version 2/ })
+})
+
+test('readMemory() inverts writeMemory() over a boot', (t) => {
+  const path = join(folder(t), 'leases.json')
+  t.is(readMemory(path, { boot: 0, wall: 0 }), undefined)
+  const lease = (n: number): Lease => ({
+    key: `10.5.${n}.0-24`,
+    subnets: parseLeaseKey(`10.5.${n}.0-24`) ?? {},
+    attrs: { publicIP: {}, backendType: 'vxlan', backendData: { 4: { VNI: 1 } }, nodeId: `${n}` },
+    revision: n,
+    reserved: n === 2,
+  })
+  const memory = {
+    clusterId: 'c',
+    revision: 9,
+    own: { lease: lease(1), heldUntil: 5000 },
+    peers: [
+      { lease: lease(2), expires: 6000 },
+      { lease: lease(3), expires: 7000, dropAt: 2000 },
+    ],
+  }
+  writeMemory(path, { config: '{}', memory }, { boot: 1000, wall: 1e12 + 1000 })
+  const read = readMemory(path, { boot: 101_000, wall: 1e12 + 1000 })
+  t.deepEqual(read, {
+    config: '{}',
+    memory: {
+      ...memory,
+      own: { lease: lease(1), heldUntil: 105_000 },
+      peers: [
+        { lease: lease(2), expires: 106_000 },
+        { lease: lease(3), expires: 107_000, dropAt: 102_000 },
+      ],
+    },
+  })
+})
+
+test('writeSubnetFile() writes flannel’s bytes for both families, once', (t) => {
+  const path = join(folder(t), 'deep/subnet.env')
+  const config = parseNetworkConfig(
+    '{"Network":"10.42.0.0/16","EnableIPv6":true,"IPv6Network":"2001:cafe:42::/56"}',
+  )
+  const subnets = parseLeaseKey('10.42.7.0-24&2001:cafe:42:7::-64') ?? {}
+  const env = subnetEnvFor(config, subnets, { mtu: 1430, ipMasq: true })
+  t.true(writeSubnetFile(path, env))
+  t.false(writeSubnetFile(path, env))
+  t.is(
+    readFileSync(path, 'utf8'),
+    'FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.7.1/24\nFLANNEL_IPV6_NETWORK=2001:cafe:42::/56\nFLANNEL_IPV6_SUBNET=2001:cafe:42:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=true\n',
+  )
+  t.is(statSync(path).mode & 0o777, 0o644)
+})
+
+test('StatusFile keeps `since` while nothing changes', (t) => {
+  const path = join(folder(t), 'subnet.env')
+  const read = (): { since: string } => JSON.parse(readFileSync(`${path}.status.json`, 'utf8'))
+  const file = new StatusFile(path, silent)
+  file.write({ ready: false, error: 'waiting' })
+  const first = read()
+  file.write({ ready: false, error: 'waiting', held: { expires: 5, bootId: 'b' } })
+  t.deepEqual(read(), { ...first, expires: 5, bootId: 'b' } as typeof first)
+})
