@@ -55,11 +55,13 @@ export class EtcdConnection {
     let state = channel.getConnectivityState(true)
     let late = false
     while (state !== connectivityState.READY) {
+      if (state === connectivityState.SHUTDOWN) throw new TypeError('connection is closed')
       if (state === connectivityState.TRANSIENT_FAILURE || late) return this.#explain()
       late = await new Promise<boolean>((resolve) => {
         channel.watchConnectivityState(state, deadline, (error) => resolve(error !== undefined))
       })
-      state = channel.getConnectivityState(true)
+      // Asked to connect once more, a channel that was closed meanwhile would come to life again.
+      state = channel.getConnectivityState(false)
     }
   }
 

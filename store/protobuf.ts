@@ -59,7 +59,7 @@ export const text: Wire<string> = {
 export const bytes: Wire<Uint8Array> = {
   form: 'bytes',
   write: (value) => value,
-  read: (payload) => payload.slice(),
+  read: (payload) => Uint8Array.from(payload),
 }
 
 /** A field that is a message itself. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError, type StoreErrorReason } from './store.ts'
@@ -60,7 +60,10 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** SQLite would make the file world-readable; -wal and -shm take its mode. */
+/**
+ * SQLite would make the file world-readable; -wal and -shm take its mode. A -wal left by a deleted
+ * file of this name is SQLite's to remove, under its locks: here it could be another process's.
+ */
 function createFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
@@ -68,8 +71,6 @@ function createFile(path: string): void {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return
     throw error
   }
-  // Left by a file of this name that was deleted: its log would be read as the new one's.
-  for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true })
 }
 
 export function storeName(path: string): string {
@@ -78,7 +79,7 @@ export function storeName(path: string): string {
 
 function prepareDatabase(db: DatabaseSync, store: string): void {
   // Looks before `journal_mode` is set, which would write to a file that is not ours.
-  const isNew = checkFormat(db, store)
+  const isNew = checkInOneRead(db, store)
   retryWhileBusy(() => db.exec('PRAGMA journal_mode = WAL'))
   db.exec('PRAGMA synchronous = FULL')
   if (!isNew) return
@@ -90,6 +91,16 @@ function prepareDatabase(db: DatabaseSync, store: string): void {
   } catch (error) {
     db.exec('ROLLBACK')
     throw error
+  }
+}
+
+/** Another process may be making the tables: what is looked at must all be of one moment. */
+function checkInOneRead(db: DatabaseSync, store: string): boolean {
+  db.exec('BEGIN')
+  try {
+    return checkFormat(db, store)
+  } finally {
+    db.exec('COMMIT')
   }
 }
 

@@ -1,4 +1,4 @@
-import { statSync, unlinkSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Logger } from '../log/logger.ts'
 import { Pulse } from './pulse.ts'
@@ -51,7 +51,8 @@ export function openSqliteStore(path: string, log: Logger, options: SqliteOption
 /** One connection and the inodes of its files, by which a replaced file is told. */
 interface Connection {
   readonly db: DatabaseSync
-  readonly inodes: Readonly<Record<string, string>>
+  readonly inode: string
+  readonly walInode: string
 }
 
 class SqliteStore implements Store {
@@ -233,7 +234,7 @@ class SqliteStore implements Store {
   #current(): DatabaseSync {
     if (this.#closed) throw new StoreError('closed', this.name, `${this.name} is closed`)
     const old = this.#connection
-    if (old && inodeOf(this.#path) === old.inodes['']) return old.db
+    if (old && inodeOf(this.#path) === old.inode) return old.db
     this.#log.warn('store file was replaced, opening the new one', { store: this.name })
     this.#generation += 1
     this.#connection = undefined
@@ -248,21 +249,19 @@ class SqliteStore implements Store {
   }
 }
 
-/** The write-ahead log and its index. Beside another database they would damage it. */
-const COMPANIONS = ['-wal', '-shm']
-
 function connect(path: string): Connection {
   const db = openDatabase(path)
-  const inodes = ['', ...COMPANIONS].map((suffix) => [suffix, inodeOf(path + suffix)])
-  return { db, inodes: Object.fromEntries(inodes) }
+  return { db, inode: inodeOf(path), walInode: inodeOf(`${path}-wal`) }
 }
 
-/** Removes what is left of a replaced database, unless the new one's users did and made theirs. */
+/**
+ * Removes what a replaced database has left beside the new one, which would be damaged by it. Once
+ * the log there is another one, the new database's users have made theirs.
+ */
 function removeLeftovers(path: string, old: Connection): void {
-  for (const suffix of COMPANIONS) {
-    const inode = inodeOf(path + suffix)
-    if (inode !== '' && inode === old.inodes[suffix]) unlinkSync(path + suffix)
-  }
+  const walInode = inodeOf(`${path}-wal`)
+  if (walInode === '' || walInode !== old.walInode) return
+  for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true })
 }
 
 /** Device and inode of the file at the path; empty if there is none to be seen. */

@@ -11,8 +11,8 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
-import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
@@ -44,6 +44,16 @@ function startWorker(t: ExecutionContext, path: string, action: string): ChildPr
   })
   t.teardown(() => child.kill('SIGKILL'))
   return child
+}
+
+/** Kills a writer in the middle of its work; what it had answered by then. */
+async function readEntries(writer: ChildProcess, count: number): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for await (const line of createInterface({ input: some(writer.stdout ?? undefined) })) {
+    entries.push(JSON.parse(line))
+    if (entries.length === count) writer.kill('SIGKILL')
+  }
+  return entries
 }
 
 test('openSqliteStore() makes folder and files for their owner only', async (t) => {
@@ -93,14 +103,8 @@ test('kill -9 while writing loses nothing that was answered and leaves no half',
   for (let round = 0; round < 5; round += 1) {
     rmSync(path, { force: true })
     const child = startWorker(t, path, 'write')
-    const output = child.stdout ? text(child.stdout) : Promise.resolve('')
-    await sleep(300 + round * 37)
-    child.kill('SIGKILL')
-    const answered = (await output)
-      .split('\n')
-      .slice(0, -1)
-      .map((line): Entry => JSON.parse(line))
-    t.true(answered.length > 10)
+    const answered = await readEntries(child, 50 + round * 7)
+    t.true(answered.length >= 50)
 
     await using store = openSqliteStore(path, silent)
     const { entries, revision } = await store.list('')

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Store, StoreEvent } from '../../store/store.ts'
+import { type Store, StoreError, type StoreEvent } from '../../store/store.ts'
 
 /** Everything a watch has told so far. */
 export interface Recording {
@@ -51,4 +51,18 @@ export function isDelete(key: string): (event: StoreEvent) => boolean {
 export function some<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('there is nothing where the test expects something')
   return value
+}
+
+/** Tries a write until it works, as a daemon does. */
+export async function persist(store: Store, key: string): Promise<void> {
+  const deadline = Date.now() + 15_000
+  for (;;) {
+    try {
+      if (await store.create(key, key)) return
+      if (await store.get(key)) return
+    } catch (error) {
+      if (Date.now() > deadline || !(error instanceof StoreError)) throw error
+      await sleep(100)
+    }
+  }
 }
