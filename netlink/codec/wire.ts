@@ -109,7 +109,7 @@ export const bytes: Wire<Uint8Array> = {
 }
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** NLA_NUL_STRING. Read up to the first NUL, which some kinds of message leave out. */
 export const str: Wire<string> = {

@@ -31,7 +31,7 @@ async function crossing(from: Container, to: Container, family: 4 | 6): Promise<
 async function countFrames(wire: Capture, filter: string): Promise<number> {
   const lines = await wire.lines(filter)
   // The inner packet of a tunnelled one is printed on a line of its own, without a time.
-  return lines.filter((line) => /^\d\d:\d\d:/.test(line)).length
+  return lines.filter((line) => /^\d\d:\d\d:\d\d\./.test(line)).length
 }
 
 for (const [backend, ipv6] of [

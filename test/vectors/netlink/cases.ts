@@ -1,17 +1,21 @@
-import { parseAddress } from '../../ip/address.ts'
-import { parseMac } from '../../ip/mac.ts'
-import { parsePrefix } from '../../ip/prefix.ts'
-import { addAddress, deleteAddress } from '../../netlink/address.ts'
-import type { Request } from '../../netlink/codec/message.ts'
-import { addLink, deleteLink, setBridgePort, setLink } from '../../netlink/link.ts'
+import { parseAddress } from '../../../ip/address.ts'
+import { parseMac } from '../../../ip/mac.ts'
+import { parsePrefix } from '../../../ip/prefix.ts'
+import { addAddress, deleteAddress } from '../../../netlink/address.ts'
+import { RTM_NEWADDR } from '../../../netlink/codec/address.ts'
+import { RTM_NEWLINK } from '../../../netlink/codec/link.ts'
+import { NLMSG_ERROR, type Request } from '../../../netlink/codec/message.ts'
+import { RTM_NEWNEIGH } from '../../../netlink/codec/neighbour.ts'
+import { RTM_NEWROUTE } from '../../../netlink/codec/route.ts'
+import { addLink, deleteLink, setBridgePort, setLink } from '../../../netlink/link.ts'
 import {
   appendFdb,
   deleteFdb,
   deleteNeighbour,
   replaceFdb,
   replaceNeighbour,
-} from '../../netlink/neighbour.ts'
-import { addRoute, deleteRoute, replaceRoute } from '../../netlink/route.ts'
+} from '../../../netlink/neighbour.ts'
+import { addRoute, deleteRoute, replaceRoute } from '../../../netlink/route.ts'
 
 /** The namespace that commands mean by PEER, and the descriptor that stands for it in requests. */
 export const PEER = 'PEER'
@@ -29,6 +33,8 @@ export interface RequestCase {
 export interface ReplyCase {
   readonly name: string
   readonly command: string
+  /** nlmsg_type of the answers. */
+  readonly type: number
 }
 
 function known<T>(value: T | undefined): T {
@@ -243,16 +249,19 @@ export const requestCases: readonly RequestCase[] = [
 
 /** Asked after the changes above are made. */
 export const replyCases: readonly ReplyCase[] = [
-  { name: 'links', command: 'ip -d link show' },
-  { name: 'one link', command: 'ip -d link show dev vx4' },
-  { name: 'ports of a bridge', command: 'ip -d link show master br0' },
-  { name: 'addresses', command: 'ip address show' },
-  { name: 'IPv4 routes', command: 'ip -d route show table all' },
-  { name: 'IPv6 routes', command: 'ip -d -6 route show table all' },
-  { name: 'one route', command: 'ip -d route get 10.244.7.9' },
-  { name: 'IPv4 neighbours', command: 'ip neighbour show dev vx4' },
-  { name: 'IPv6 neighbours', command: 'ip -6 neighbour show dev vx6 nud permanent' },
-  { name: 'forwarding entries', command: 'bridge fdb show' },
+  { name: 'links', command: 'ip -d link show', type: RTM_NEWLINK },
+  { name: 'ports of a bridge', command: 'ip -d link show master br0', type: RTM_NEWLINK },
+  { name: 'addresses', command: 'ip address show', type: RTM_NEWADDR },
+  { name: 'IPv4 routes', command: 'ip -d route show table all', type: RTM_NEWROUTE },
+  { name: 'IPv6 routes', command: 'ip -d -6 route show table all', type: RTM_NEWROUTE },
+  { name: 'one route', command: 'ip -d route get 10.244.7.9', type: RTM_NEWROUTE },
+  { name: 'IPv4 neighbours', command: 'ip neighbour show dev vx4', type: RTM_NEWNEIGH },
+  {
+    name: 'IPv6 neighbours',
+    command: 'ip -6 neighbour show dev vx6 nud permanent',
+    type: RTM_NEWNEIGH,
+  },
+  { name: 'forwarding entries', command: 'bridge fdb show', type: RTM_NEWNEIGH },
 ]
 
 /** Changes that undo the first, after the questions. */
@@ -281,6 +290,10 @@ export const undoCases: readonly RequestCase[] = [
 
 /** Requests that the kernel refuses with words of its own. */
 export const refusals: readonly ReplyCase[] = [
-  { name: 'gateway out of reach', command: 'ip route add 10.12.0.0/16 via 192.0.2.1' },
-  { name: 'address twice', command: 'ip address add 10.1.0.1/24 dev br0' },
+  {
+    name: 'gateway out of reach',
+    command: 'ip route add 10.12.0.0/16 via 192.0.2.1',
+    type: NLMSG_ERROR,
+  },
+  { name: 'address twice', command: 'ip address add 10.1.0.1/24 dev br0', type: NLMSG_ERROR },
 ]

@@ -1,7 +1,7 @@
 /**
- * Records what iproute2 and the kernel say to each other into netlink.json, with our own requests
+ * Records what iproute2 and the kernel say to each other into recorded.json, with our own requests
  * beside theirs, for netlink-vectors.test.ts. Look at the difference before you commit it. Needs
- * root, iproute2 and strace: `node test/vectors/capture-netlink.ts`.
+ * root, iproute2 and strace: `node test/vectors/netlink/capture.ts`.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,13 +17,22 @@ import {
   replyCases,
   requestCases,
   undoCases,
-} from './netlink-cases.ts'
+} from './cases.ts'
 
 const namespace = `heddle-vec-${process.pid}`
 const peer = `${namespace}-peer`
 const folder = mkdtempSync(join(tmpdir(), 'heddle-vectors-'))
 const trace = join(folder, 'trace')
-const strace = ['-o', trace, '-e', 'trace=sendmsg,recvmsg,sendto', '-e', 'write=all', '-e', 'read=all']
+const strace = [
+  '-o',
+  trace,
+  '-e',
+  'trace=sendmsg,recvmsg,sendto',
+  '-e',
+  'write=all',
+  '-e',
+  'read=all',
+]
 
 function ip(...args: string[]): void {
   const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' })
@@ -47,13 +56,17 @@ function datagrams(): Pick<Recording, 'sent' | 'received'> {
     const last = found.at(-1)
     if (bytes && last) last.hex += bytes.replaceAll(' ', '')
   }
-  // iproute2 first tries out whether the kernel can check strictly: a request of flags ACK and REQUEST, number 0.
   const [sent, received] = [/^send/, /^recv/].map((direction) =>
     found
-      .filter(({ call, hex }) => direction.test(call) && hex !== '' && !/^.{16}00000000/.test(hex))
+      .filter(({ call, hex }) => direction.test(call) && hex !== '' && !isTrial(hex))
       .map(({ hex }) => hex),
   )
   return { sent: sent ?? [], received: received ?? [] }
+}
+
+/** iproute2 first tries out what the kernel can do, by an empty RTM_NEWLINK of number 0. */
+function isTrial(hex: string): boolean {
+  return hex.slice(16, 24) === '00000000' && (hex.startsWith('20000000') || typeOf(hex) === 2)
 }
 
 function record(command: string, ...flags: string[]): Recording {
@@ -74,10 +87,16 @@ function recordRequest({ name, command, ours }: RequestCase): object {
   return { name, command, theirs: sent.at(-1), ours: { ...ours, body: hexOf(ours.body) } }
 }
 
-function recordReply({ name, command }: ReplyCase): object {
+/** nlmsg_type of a datagram's first message. */
+function typeOf(hex: string): number {
+  return Buffer.from(hex, 'hex').readUInt16LE(4)
+}
+
+function recordReply({ name, command, type }: ReplyCase): object {
   const { received, stdout } = record(command, '-j')
   const printed: unknown = stdout.trim() === '' ? null : JSON.parse(stdout)
-  return { name, command, received, printed }
+  // Only what is answered to this question: there are others, such as for the names of all links.
+  return { name, command, received: received.filter((hex) => typeOf(hex) === type), printed }
 }
 
 /** What `ip monitor` hears while a link comes and goes. */
@@ -85,7 +104,7 @@ async function recordEvents(): Promise<object> {
   const monitor = ['ip', '-n', namespace, 'monitor', 'link', 'address', 'route', 'neigh']
   const child = spawn('strace', [...strace, ...monitor], { stdio: 'ignore' })
   await sleep(500)
-  ip('-n', namespace, 'link', 'add', 'br1', 'type', 'bridge')
+  ip('-n', namespace, 'link', 'add', 'br1', 'address', '0a:00:00:00:00:09', 'type', 'bridge')
   ip('-n', namespace, 'link', 'set', 'veth0', 'nomaster')
   ip('-n', namespace, 'address', 'add', '10.2.0.1/24', 'dev', 'br1')
   ip('-n', namespace, 'link', 'set', 'br1', 'up')
@@ -93,7 +112,9 @@ async function recordEvents(): Promise<object> {
   ip('-n', namespace, 'neigh', 'add', '10.2.0.2', 'lladdr', '0e:00:00:00:00:08', 'dev', 'br1')
   ip('-n', namespace, 'link', 'del', 'br1')
   await sleep(500)
-  child.kill('SIGTERM')
+  // strace itself would wait for the monitor to end.
+  const monitored = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+  process.kill(Number(monitored.trim()), 'SIGTERM')
   await once(child, 'exit')
   return { received: datagrams().received }
 }
@@ -107,7 +128,7 @@ try {
   const undone = undoCases.map(recordRequest)
   const events = await recordEvents()
   const vectors = { requests: [...requests, ...undone], replies, errors, events }
-  const file = join(import.meta.dirname, 'netlink.json')
+  const file = join(import.meta.dirname, 'recorded.json')
   writeFileSync(file, `${JSON.stringify(vectors, null, 1)}\n`)
 } finally {
   for (const name of [namespace, peer]) spawnSync('ip', ['netns', 'del', name])
