@@ -10,7 +10,7 @@ const ERRNOS: Readonly<Record<number, readonly [code: string, text: string]>> = 
   6: ['ENXIO', 'no such device or address'],
   7: ['E2BIG', 'list too long'],
   9: ['EBADF', 'bad file descriptor'],
-  11: ['EAGAIN', 'no answer in time'],
+  11: ['EAGAIN', 'try again'],
   12: ['ENOMEM', 'out of memory'],
   13: ['EACCES', 'permission denied'],
   14: ['EFAULT', 'bad address'],
@@ -76,7 +76,9 @@ export class NetlinkError extends Error {
   declare readonly extack?: string
 
   constructor({ op, errno, source, extack, cause }: NetlinkErrorFields) {
-    const [code, text] = ERRNOS[errno] ?? [`E${errno}`, `error ${errno}`]
+    const [code, words] = ERRNOS[errno] ?? [`E${errno}`, `error ${errno}`]
+    // A socket says EAGAIN when its timeout is over.
+    const text = code === 'EAGAIN' && source === 'syscall' ? 'no answer in time' : words
     const reason = extack ?? (cause instanceof Error ? cause.message : undefined)
     super(`Cannot ${op}: ${text} (${code})${reason ? `: ${reason}` : ''}`, { cause })
     this.op = op

@@ -4,13 +4,7 @@ import type { BridgeData, BridgePort } from './codec/kind/bridge.ts'
 import type { VethPeer } from './codec/kind/veth.ts'
 import type { VxlanData } from './codec/kind/vxlan.ts'
 import type { LinkInfo } from './codec/kind.ts'
-import {
-  linkTable,
-  RTM_DELLINK,
-  RTM_GETLINK,
-  RTM_NEWLINK,
-  SKIP_STATS,
-} from './codec/link.ts'
+import { linkTable, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, SKIP_STATS } from './codec/link.ts'
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from './codec/message.ts'
 import { decodeBody, encodeBody } from './codec/struct.ts'
 import type { Given } from './codec/table.ts'

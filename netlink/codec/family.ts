@@ -1,7 +1,7 @@
 import type { Address, Family } from '../../ip/address.ts'
 
 /** AF_*, linux/socket.h. */
-export const AF_INET = 2
+const AF_INET = 2
 export const AF_BRIDGE = 7
 export const AF_INET6 = 10
 

@@ -16,12 +16,15 @@ export interface LinkInfo {
   readonly port?: BridgePort | undefined
 }
 
+/** Bytes that are read further at once, and so need not be copied. */
+const unread: Wire<Uint8Array> = { write: bytes.write, read: (payload) => payload }
+
 /** IFLA_INFO_*, uapi/linux/if_link.h. The form of the data depends on the kind beside it. */
 const infoTable = {
   kind: { type: 1, wire: str },
-  data: { type: 2, wire: bytes },
+  data: { type: 2, wire: unread },
   slaveKind: { type: 4, wire: str },
-  slaveData: { type: 5, wire: bytes },
+  slaveData: { type: 5, wire: unread },
 } as const
 
 function isKnown(kind: string | undefined): kind is keyof typeof kinds {

@@ -3,9 +3,7 @@ import { str } from './wire.ts'
 
 /** NLM_F_*, uapi/linux/netlink.h. The second half means different things for NEW, DEL and GET. */
 export const NLM_F_REQUEST = 0x1
-export const NLM_F_MULTI = 0x2
 export const NLM_F_ACK = 0x4
-export const NLM_F_ECHO = 0x8
 export const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_DUMP = 0x300
 export const NLM_F_REPLACE = 0x100
@@ -16,10 +14,8 @@ const NLM_F_CAPPED = 0x100
 const NLM_F_ACK_TLVS = 0x200
 
 /** NLMSG_*: types below 16 belong to netlink itself. */
-export const NLMSG_NOOP = 1
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
-export const NLMSG_OVERRUN = 4
 export const NLMSG_MIN_TYPE = 16
 
 const HEADER_SIZE = 16

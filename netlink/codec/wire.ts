@@ -17,7 +17,7 @@ export interface Wire<T> {
 // The plain integers are most of what is read, and are read without a view of their own: a plugin is
 // over before a compiler has taken notice of it, so what is not allocated is what counts.
 
-export function getU8(bytes: Uint8Array, at: number): number {
+function getU8(bytes: Uint8Array, at: number): number {
   return bytes[at] ?? 0
 }
 
@@ -25,7 +25,7 @@ export function getU16(bytes: Uint8Array, at: number): number {
   return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
 }
 
-export function getU32(bytes: Uint8Array, at: number): number {
+function getU32(bytes: Uint8Array, at: number): number {
   return (getU16(bytes, at) | (getU16(bytes, at + 2) << 16)) >>> 0
 }
 
@@ -123,7 +123,9 @@ export const str: Wire<string> = {
   },
 }
 
-const HEX = '0123456789abcdef'
+function octetText(bytes: Uint8Array, at: number): string {
+  return (getU8(bytes, at) + 0x100).toString(16).slice(1)
+}
 
 /** A six-byte link-layer address. */
 export const mac: Wire<Mac> = {
@@ -134,9 +136,9 @@ export const mac: Wire<Mac> = {
     if (payload.length !== 6) {
       throw new RangeError(`MAC address has ${payload.length} bytes, 6 needed`)
     }
-    let text = ''
-    for (const octet of payload) text += `:${HEX[octet >> 4]}${HEX[octet & 15]}`
-    return text.slice(1) as Mac
+    let text = octetText(payload, 0)
+    for (let at = 1; at < 6; at++) text += `:${octetText(payload, at)}`
+    return text as Mac
   },
 }
 

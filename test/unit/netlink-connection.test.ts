@@ -143,7 +143,7 @@ test('execute() passes over answers to others and to earlier requests', (t) => {
 
 test('execute() ends when nothing but stray messages come', (t) => {
   const kernel = new FakeKernel(([first]) =>
-    new Array<Uint8Array>(2000).fill(ack({ sequence: (first?.sequence ?? 0) + 9 })),
+    Array.from({ length: 2000 }, () => ack({ sequence: (first?.sequence ?? 0) + 9 })),
   )
   const error = caught(t, () => new Connection(kernel).execute(change('do it')))
   t.is(error.code, 'EBADMSG')

@@ -162,7 +162,7 @@ export function readRoute({ flags, via, nexthops, ...printed }: PrintedRoute): o
 const tables: Readonly<Record<number, string>> = { 254: 'main', 255: 'local' }
 const protocols: Readonly<Record<number, string>> = { 2: 'kernel', 3: 'boot' }
 
-export function writeRoute(route: Route, nameOf: NameOf): object {
+export function writeRoute(route: Route, nameOf: NameOf): Values {
   const { destination, gateway, source, mtu, advmss } = route
   const { table = 0, protocol = 0, scope = 0, onlink = false, hops } = route
   const way = gateway?.family === destination.address.family ? 'gateway' : 'via'
