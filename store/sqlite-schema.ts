@@ -89,7 +89,7 @@ function prepareDatabase(db: DatabaseSync, store: string): void {
     if (checkFormat(db, store)) createTables(db)
     db.exec('COMMIT')
   } catch (error) {
-    db.exec('ROLLBACK')
+    if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
 }

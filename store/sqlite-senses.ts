@@ -3,10 +3,15 @@ import type { Logger } from '../log/logger.ts'
 
 /** How often watches look by themselves, should the kernel not tell of a change. */
 const POLL_MS = 1000
+/**
+ * When to look again after the log was written to. A commit becomes visible only when the disk has
+ * confirmed it, and nothing tells of that: it happens in shared memory.
+ */
+const AFTER_WRITE_MS = [5, 15, 40, 100, 250]
 
 /**
- * Tells when a database may have changed: another process has written to the write-ahead log (told
- * within 5 to 50 ms), a key expires, or a second has passed. Keeps the process alive while awake.
+ * Tells when a database may have changed: a process has written to the write-ahead log, a key
+ * expires, or a second has passed. Keeps the process alive while awake.
  */
 export class Senses {
   readonly #walPath: string
@@ -15,6 +20,9 @@ export class Senses {
   readonly #msToNextExpiry: () => number
   #fileWatcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
+  #warned = false
+  /** Index into `AFTER_WRITE_MS` of the next look. */
+  #look = AFTER_WRITE_MS.length
 
   constructor(
     walPath: string,
@@ -29,12 +37,15 @@ export class Senses {
 
   wake(): void {
     try {
-      const watcher = watch(this.#walPath, this.#onChange)
+      const watcher = watch(this.#walPath, () => this.#hear())
       watcher.on('error', () => watcher.close())
       this.#fileWatcher = watcher
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
-      this.#log.warn('store file cannot be watched, looking once a second', { error: text })
+      if (!this.#warned) {
+        this.#log.warn('store file cannot be watched, looking once a second', { error: text })
+      }
+      this.#warned = true
     }
     this.#tick()
   }
@@ -51,12 +62,22 @@ export class Senses {
     if (this.#timer !== undefined) this.#tick()
   }
 
+  #hear(): void {
+    this.#onChange()
+    this.#look = 0
+    this.reschedule()
+  }
+
   #tick(): void {
     clearTimeout(this.#timer)
-    const wait = Math.min(POLL_MS, Math.max(this.#msToNextExpiry(), 1))
-    this.#timer = setTimeout(() => {
-      this.#onChange()
-      this.#tick()
-    }, wait)
+    const wait = Math.min(AFTER_WRITE_MS[this.#look] ?? POLL_MS, this.#msToNextExpiry())
+    this.#timer = setTimeout(
+      () => {
+        this.#onChange()
+        this.#look += 1
+        this.#tick()
+      },
+      Math.max(wait, 1),
+    )
   }
 }

@@ -233,17 +233,27 @@ class SqliteStore implements Store {
   /** A deleted file still works for whoever has it open, and nobody else sees what is written. */
   #current(): DatabaseSync {
     if (this.#closed) throw new StoreError('closed', this.name, `${this.name} is closed`)
+    const { inode, db } = this.#connection ?? {}
+    return db && inodeOf(this.#path) === inode ? db : this.#reopen()
+  }
+
+  #reopen(): DatabaseSync {
     const old = this.#connection
-    if (old && inodeOf(this.#path) === old.inode) return old.db
-    this.#log.warn('store file was replaced, opening the new one', { store: this.name })
-    this.#generation += 1
     this.#connection = undefined
     this.#senses.rest()
-    // Closed before: both share locks on a left-over -shm, and closing would drop the new one's.
-    old?.db.close()
-    if (old) removeLeftovers(this.#path, old)
-    this.#connection = connect(this.#path)
-    if (this.#watches > 0) this.#senses.wake()
+    if (old) {
+      this.#log.warn('store file was replaced, opening the new one', { store: this.name })
+      this.#generation += 1
+      // Closed before: both share locks on a left-over -shm, and closing would drop the new one's.
+      old.db.close()
+      removeLeftovers(this.#path, old)
+    }
+    try {
+      this.#connection = connect(this.#path)
+    } finally {
+      // Also when it failed: watches have to look again.
+      if (this.#watches > 0) this.#senses.wake()
+    }
     this.#changes.beat()
     return this.#connection.db
   }

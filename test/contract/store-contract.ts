@@ -33,7 +33,7 @@ type Body = (t: ExecutionContext, store: Store, prefix: string) => Promise<void>
 function declare(name: string, lab: StoreLab): (title: string, body: Body) => void {
   return (title, body) => {
     test(`${name}: ${title}`, async (t) => {
-      t.timeout(30_000)
+      t.timeout(60_000)
       await using store = lab.open()
       await body(t, store, uniquePrefix())
     })
@@ -217,10 +217,11 @@ function testTimeToLive(name: string, lab: StoreLab): void {
   check('a time to live runs on when its writer is gone', async (t, store, prefix) => {
     const { revision } = await store.list(prefix)
     const writer = lab.open()
-    await writer.create(`${prefix}a`, 'one', { ttlSeconds: 2 })
+    const writtenAt = Date.now()
+    await writer.create(`${prefix}a`, 'one', { ttlSeconds: 3 })
     await writer[Symbol.asyncDispose]()
     await sleep(500)
-    t.is((await store.get(`${prefix}a`))?.value, 'one')
+    t.is((await store.get(`${prefix}a`))?.value, 'one', `after ${Date.now() - writtenAt} ms`)
     const watching = record(store, prefix, revision)
     await watching.until(isDelete(`${prefix}a`))
     await watching.stop()
@@ -229,14 +230,14 @@ function testTimeToLive(name: string, lab: StoreLab): void {
   check('put() begins a new time to live, or none', async (t, store, prefix) => {
     const { revision } = await store.list(prefix)
     const watching = record(store, prefix, revision)
-    let renewed = some(await store.create(`${prefix}renewed`, '0', { ttlSeconds: 3 }))
-    const made = some(await store.create(`${prefix}kept`, '0', { ttlSeconds: 3 }))
+    let renewed = some(await store.create(`${prefix}renewed`, '0', { ttlSeconds: 6 }))
+    const made = some(await store.create(`${prefix}kept`, '0', { ttlSeconds: 6 }))
     const kept = some(await store.put(`${prefix}kept`, '1', made.revision))
     t.false(kept.leased)
     for (const value of ['1', '2']) {
-      await sleep(2000)
+      await sleep(3500)
       const { key, revision: expected } = renewed
-      renewed = some(await store.put(key, value, expected, { ttlSeconds: 3 }))
+      renewed = some(await store.put(key, value, expected, { ttlSeconds: 6 }))
     }
     await watching.until(isDelete(`${prefix}renewed`))
     t.is((await store.get(`${prefix}kept`))?.value, '1')
@@ -343,7 +344,7 @@ function testWatchEnds(name: string, lab: StoreLab): void {
   )
 
   test.serial(`${name}: watch() of a forgotten revision asks for a resync`, async (t) => {
-    t.timeout(30_000)
+    t.timeout(60_000)
     const prefix = uniquePrefix()
     await using store = lab.open()
     const first = some(await store.create(`${prefix}a`, 'one'))

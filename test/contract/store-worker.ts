@@ -3,6 +3,7 @@
  * executable. Arguments: the store as JSON, what to do, and a key prefix. Answers in JSON lines.
  */
 import { writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { silent } from '../../log/logger.ts'
 import { type EtcdOptions, openEtcdStore } from '../../store/etcd.ts'
 import { openSqliteStore } from '../../store/sqlite.ts'
@@ -35,6 +36,14 @@ async function write(store: Store, prefix: string): Promise<void> {
   for (let i = 0; ; i += 1) answer(await store.create(`${prefix}${i}`, 'x'.repeat(1000)))
 }
 
+/** Writes what time it is, ten times, so that others can tell how late they hear of it. */
+async function beat(store: Store, prefix: string): Promise<void> {
+  for (let i = 0; i < 10; i += 1) {
+    await store.create(`${prefix}${i}`, String(Date.now()))
+    await sleep(100)
+  }
+}
+
 /** Uses everything a store has once; answers with what it has seen. */
 async function tour(store: Store, prefix: string): Promise<void> {
   const { revision } = await store.list(prefix)
@@ -58,7 +67,7 @@ async function tour(store: Store, prefix: string): Promise<void> {
 async function main([choice = '', action = '', prefix = '']: readonly string[]): Promise<void> {
   // Nothing here ends the process: that it ends shows that no handle is left.
   await using store = open(JSON.parse(choice) as StoreChoice)
-  const actions: Record<string, typeof race> = { race, write, tour }
+  const actions: Record<string, typeof race> = { race, write, beat, tour }
   await actions[action]?.(store, prefix)
 }
 
