@@ -103,6 +103,8 @@ export function parseLeaseValue(text: string): LeaseAttrs {
 function string(values: Readonly<Record<string, unknown>>, key: string): string {
   const value = values[key] ?? ''
   if (typeof value !== 'string') throw new DecodeError(`${key} of the lease is not a string`)
+  // It is shown on terminals, and anybody may have written it.
+  if (!/^[ -~]{0,100}$/.test(value)) throw new DecodeError(`${key} of the lease is not plain text`)
   return value
 }
 

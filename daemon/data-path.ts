@@ -10,7 +10,7 @@ import { type Failure, Kernel } from './kernel.ts'
 import { type EventContext, isTrouble } from './kernel-event.ts'
 import type { Lease } from './lease.ts'
 import { type Operation, planChanges, planRepair } from './reconcile.ts'
-import { Wanted } from './wanted.ts'
+import { type Change, Wanted } from './wanted.ts'
 
 export interface DataPathOptions {
   readonly connection: Connection
@@ -114,7 +114,7 @@ export class DataPath {
     return { created, operations: operations.length, failures: this.#failures }
   }
 
-  #plan(key: string, lease: Lease | undefined): ReturnType<Wanted['set']> {
+  #plan(key: string, lease: Lease | undefined): Change[] {
     const { ours, log } = this.#options
     if (!lease) {
       this.#plans.delete(key)

@@ -20,7 +20,8 @@ export interface KernelFollower {
 
 /**
  * Reads a socket's events until aborted. The read waits on a pool thread, so nothing else does; the
- * socket's own timeout lets the thread look up now and then.
+ * socket's own timeout lets the thread look up now and then. There may be one such watch in a
+ * process: on a small host the pool has two threads (measured), and files and names need the other.
  */
 export async function watchKernel(
   socket: Socket,

@@ -5,6 +5,7 @@ import type { Prefix } from '../ip/prefix.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { NetlinkError } from '../netlink/errors.ts'
+import type { KernelEvent } from '../netlink/events.ts'
 import { deleteLink } from '../netlink/link.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Backend, Uplink } from './backend/backend.ts'
@@ -119,7 +120,7 @@ export class Network implements KernelFollower {
     this.#repairAlarm.ring()
   }
 
-  onEvents(events: Parameters<KernelFollower['onEvents']>[0]): void {
+  onEvents(events: readonly KernelEvent[]): void {
     if (events.some((event) => this.#dataPath.isTrouble(event))) this.requestRepair()
   }
 

@@ -4,7 +4,7 @@ import type { Logger } from '../log/logger.ts'
 import { createBackend } from './backend/create-backend.ts'
 import { presentMac } from './devices.ts'
 import { type DaemonDeps, type Host, openHost } from './host.ts'
-import { watchedGroups, watchKernel } from './kernel-watch.ts'
+import { type KernelFollower, watchedGroups, watchKernel } from './kernel-watch.ts'
 import { describeSubnets } from './lease.ts'
 import { claim, deviceLock } from './locks.ts'
 import { Session, type SessionInput } from './session.ts'
@@ -78,9 +78,8 @@ async function work(
   // Opened before anything is written, so that nothing goes unseen. Never closed, nor waited for: a
   // thread is reading it until the process ends.
   const events = deps.openNetlink('route', { groups: watchedGroups, timeoutMs: EVENT_TIMEOUT_MS })
-  const follower = {
-    onEvents: (...args: Parameters<Session['network']['onEvents']>) =>
-      session.network.onEvents(...args),
+  const follower: KernelFollower = {
+    onEvents: (happened) => session.network.onEvents(happened),
     onLost: () => session.network.onLost(),
   }
   try {

@@ -55,6 +55,8 @@ export class SubnetManager {
   #own: OwnLease | undefined
   /** The lease an earlier run held, until this run has its own. */
   #remembered: Memory['own']
+  /** That lease was not in the store; one list that lacks it is enough to know. */
+  #isRememberedGone = false
   #position = 0
   readonly #dropAlarm = new Alarm()
   #followers: Followers = { onPeers() {}, onListed() {}, onOwn() {} }
@@ -62,10 +64,6 @@ export class SubnetManager {
   constructor(options: SubnetManagerOptions) {
     this.#options = options
     this.#book = new LeaseBook(options.ttlSeconds * 1000)
-  }
-
-  get own(): OwnLease | undefined {
-    return this.#own
   }
 
   /** The lease in hand, or until there is one what an earlier run held. */
@@ -100,7 +98,7 @@ export class SubnetManager {
   }
 
   /**
-   * Lists the leases and gets this host its own. Tells nobody: what it learned is in `own` and
+   * Lists the leases and gets this host its own. Tells nobody: what it learned is in `current` and
    * `peers`.
    * @throws OutOfSubnetsError, NodeIdInUseError, LostRaceError, StoreError
    */
@@ -109,6 +107,10 @@ export class SubnetManager {
     this.#claim = claim
     const list = await leases.list()
     const { distrust } = this.#judge(list)
+    if (distrust !== undefined) {
+      log.warn('the store lost data: peers stay', { reason: distrust })
+      this.#isRememberedGone = true
+    }
     const mayTakeFrom = (): number => this.#book.mayTakeFrom
     const previous = [
       ...(this.#remembered ? [this.#remembered.lease.subnets] : []),
@@ -116,7 +118,6 @@ export class SubnetManager {
     ]
     const tools = { leases, clock, log, signal, mayTakeFrom }
     const acquired = await acquireLease({ ...claim, previous }, list, tools)
-    if (distrust !== undefined) log.warn('the store lost data: peers stay', { reason: distrust })
     const own = new OwnLease(claim, acquired, {
       leases,
       clock,
@@ -215,7 +216,8 @@ export class SubnetManager {
 
   #judge(list: LeaseList): ListVerdict {
     const now = this.#options.clock()
-    const expected = this.#own?.problem === undefined ? (this.#own ?? this.#remembered) : undefined
+    const remembered = this.#isRememberedGone ? undefined : this.#remembered
+    const expected = this.#own?.problem === undefined ? (this.#own ?? remembered) : undefined
     const isHeld = expected !== undefined && now.boot < expected.heldUntil
     const isThere = list.leases.some(
       (lease) => lease.key === expected?.lease.key && this.#isMine(lease),

@@ -26,6 +26,7 @@ export async function untilThere<T>(
   let last: string | undefined
   for (let tries = 0; !signal.aborted; tries++) {
     const result = await attempt()
+    if (signal.aborted) return undefined
     if (!(result instanceof NotYet)) {
       board.waitFor(undefined)
       return result

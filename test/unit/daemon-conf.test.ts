@@ -190,7 +190,14 @@ test('formatLeaseValue() puts NodeID last and 0.0.0.0 where there is no IPv4', (
   t.deepEqual(parseLeaseValue(text), attrs)
 })
 
-for (const value of ['', '[]', '{"PublicIP":4}', '{"PublicIP":"::1"}', '{"BackendType":{}}']) {
+for (const value of [
+  '',
+  '[]',
+  '{"PublicIP":4}',
+  '{"PublicIP":"::1"}',
+  '{"BackendType":{}}',
+  '{"NodeID":"\\u001b[2J"}',
+]) {
   test(`parseLeaseValue() refuses ${JSON.stringify(value)}`, (t) => {
     t.throws(() => parseLeaseValue(value), { name: 'DecodeError' })
   })
