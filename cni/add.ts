@@ -28,9 +28,10 @@ import { CniError, errorCodes } from './protocol/error.ts'
 import { type CniResult, renderResult, requirePrintable } from './protocol/result.ts'
 import { readRecord, writeRecord } from './record.ts'
 import { saveTarget, targetOfAdd } from './resolve.ts'
-import { containerMac, hostVethMac, hostVethName } from './stable-names.ts'
+import { type AttachmentKey, containerMac, hostVethMac, hostVethName } from './stable-names.ts'
 import { trySysctl } from './sysctl.ts'
 import type { Target } from './target.ts'
+import { Undo } from './undo.ts'
 import { createVeth, type Veth, waitForPort } from './veth.ts'
 
 /** Attaches a container and prints the result. A failure, also of that, leaves nothing behind. */
@@ -41,17 +42,21 @@ export function add(call: Call): void {
 }
 
 function attachElsewhere(call: Call, target: Target): void {
-  using undo = new DisposableStack()
+  using undo = new Undo()
   saveTarget(call, target, undo)
   call.print(addDelegate(call, target.type, target.text, undo))
-  undo.move()
+  undo.forget()
 }
 
 /** What one ADD works with; all of it is opened before anything is changed. */
 interface Site {
   readonly call: Call
+  readonly key: AttachmentKey
   readonly target: Target
   readonly conf: BridgeConf
+  /** The container's end's, and the host's end's. */
+  readonly mac: Mac
+  readonly hostMac: Mac
   readonly netns: Netns
   readonly host: Connection
   readonly inside: Connection
@@ -67,10 +72,12 @@ function attach(call: Call, target: Target): void {
   if (findLink(inside, invocation.ifname)) throw new InterfaceExists(invocation.ifname)
   const found = inspectBridge(host, conf)
   if (found) refuseConflicts(conf, foreseenGateways(conf), found.present)
-  using undo = new DisposableStack()
-  const result = apply({ call, target, conf, netns, host, inside }, found, undo)
+  using undo = new Undo()
+  const key = keyOf(call)
+  const macs = { mac: conf.mac ?? containerMac(key), hostMac: hostVethMac(key) }
+  const result = apply({ call, key, target, conf, ...macs, netns, host, inside }, found, undo)
   call.print(renderResult(result, call.version))
-  undo.move()
+  undo.forget()
 }
 
 /** A namespace that is gone needs no DEL (code 3), unless an earlier ADD of ours had it. */
@@ -83,19 +90,20 @@ function openNewContainer(call: Call): Netns {
   }
 }
 
-/** Every step leaves in `undo` how to take it back. The bridge stays: other attachments share it. */
-function apply(site: Site, found: Bridge | undefined, undo: DisposableStack): CniResult {
-  const { call, target, conf, netns, host } = site
-  const key = keyOf(call)
+/**
+ * Every step leaves in `undo` how to take it back. The bridge stays: other attachments share it.
+ * The record is there before the kernel is touched. Addresses need none: they know their owner.
+ */
+function apply(site: Site, found: Bridge | undefined, undo: Undo): CniResult {
+  const { call, key, target, conf, mac, hostMac, netns, host } = site
   saveTarget(call, target, undo)
-  undo.defer(writeRecord(recordOf(site)))
   const endpoint = planEndpoint(conf, allocateAddresses(call, target, conf.ipam, undo))
   requirePrintable(call.version, endpoint.ips.length > 0)
   const record = recordOf(site, endpoint)
-  if (endpoint.ips.length > 0) writeRecord(record)
+  undo.defer(writeRecord(record))
   const bridge = readyBridge({ host, conf, sysctl: call.deps.sysctl }, found, endpoint, undo)
-  const mac = macOf(call, conf)
-  const veth = createVeth(host, { key, mac, netns, bridge: bridge.index, conf }, undo)
+  const plan = { key, mac, hostMac, netns, bridge: bridge.index, conf }
+  const veth = createVeth(host, plan, undo)
   if (veth.hostName !== record.hostVeth) writeRecord({ ...record, hostVeth: veth.hostName })
   prepare(site, veth, endpoint)
   configureInterface(site.inside, veth.index, conf, endpoint)
@@ -103,7 +111,7 @@ function apply(site: Site, found: Bridge | undefined, undo: DisposableStack): Cn
   if (conf.containerUp) goLive(site, veth, bridge, endpoint)
   return buildResult(endpoint, {
     bridge: { name: conf.bridge, ...(bridge.mac && { mac: bridge.mac }) },
-    host: { name: veth.hostName, mac: hostVethMac(key) },
+    host: { name: veth.hostName, mac: hostMac },
     container: { name: key.ifname, mac, sandbox: call.invocation.netns },
     ...(conf.mtu !== undefined && { mtu: conf.mtu }),
   })
@@ -120,34 +128,31 @@ function prepare({ call, conf, netns }: Site, veth: Veth, { addresses }: Endpoin
 
 /** Waits until frames pass, and tells the link who has the addresses now. */
 function goLive(
-  { call, conf, host, inside }: Site,
+  { call, conf, mac, host, inside }: Site,
   veth: Veth,
   bridge: { readonly index: number },
   { addresses }: Endpoint,
 ): void {
   const neighbours = addresses.map(({ address }) => ({ index: bridge.index, address }))
   waitForPort(host, veth, neighbours, call.deps)
-  if (addresses.length > 0) announce(inside, veth.index, macOf(call, conf))
+  if (addresses.length > 0) announce(inside, veth.index, mac)
   if (conf.detectDuplicates) waitForDuplicateDetection(inside, veth.index, call.deps)
 }
 
-/** What DEL and the daemon must know: first without the addresses, then with them. */
-function recordOf({ call, target, conf, netns }: Site, endpoint?: Endpoint): AttachmentRecord {
-  const key = keyOf(call)
-  const { path, device, inode } = netns
-  const exempt = endpoint && exemptNetworks(endpoint, target.clusterNetworks)
+/** What DEL and the daemon must know. */
+function recordOf(site: Site, endpoint: Endpoint): AttachmentRecord {
+  const { key, target, conf, mac, hostMac } = site
+  const { path, device, inode } = site.netns
   return {
     ...key,
     netns: { path, device, inode },
     bridge: conf.bridge,
     hostVeth: hostVethName(key, 0),
-    hostMac: hostVethMac(key),
-    mac: macOf(call, conf),
-    addresses: endpoint?.addresses.map(formatPrefix) ?? [],
-    ...(conf.masquerade && exempt && { masquerade: { exempt: exempt.map(formatPrefix) } }),
+    hostMac,
+    mac,
+    addresses: endpoint.addresses.map(formatPrefix),
+    ...(conf.masquerade && {
+      masquerade: { exempt: exemptNetworks(endpoint, target.clusterNetworks).map(formatPrefix) },
+    }),
   }
-}
-
-function macOf(call: Call, conf: BridgeConf): Mac {
-  return conf.mac ?? containerMac(keyOf(call))
 }

@@ -1,7 +1,14 @@
 import { readFileSync } from '#fs'
 import type { Family } from '../ip/address.ts'
+import { families } from '../ip/by-family.ts'
 import type { Mac } from '../ip/mac.ts'
-import { formatPrefix, type Prefix, prefixesOverlap } from '../ip/prefix.ts'
+import {
+  distinctPrefixes,
+  formatPrefix,
+  type Prefix,
+  prefixesOverlap,
+  samePrefix,
+} from '../ip/prefix.ts'
 import { addAddress, deleteAddress, listAddresses } from '../netlink/address.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { isErrno } from '../netlink/errors.ts'
@@ -12,6 +19,7 @@ import { findLink } from './link.ts'
 import type { Endpoint } from './plan.ts'
 import { bridgeMac } from './stable-names.ts'
 import { ensureSysctl, type Sysctl, trySysctl } from './sysctl.ts'
+import type { Undo } from './undo.ts'
 
 /** A bridge as found, with its addresses if they matter. */
 export interface Bridge {
@@ -50,7 +58,7 @@ export function readyBridge(
   side: HostSide,
   found: Bridge | undefined,
   { gateways }: Endpoint,
-  undo: DisposableStack,
+  undo: Undo,
 ): { readonly index: number; readonly mac?: Mac } {
   const bridge = found ?? createBridge(side, gateways)
   refuseConflicts(side.conf, gateways, bridge.present)
@@ -96,12 +104,14 @@ export function conflictsOf(
   gateways: readonly Prefix[],
   present: readonly Prefix[],
 ): readonly { readonly gateway: Prefix; readonly address: Prefix }[] {
-  const others = present.filter((address) => !includes(gateways, address))
-  return missingOf(gateways, present).flatMap((gateway) =>
-    others
-      .filter((address) => isInTheWay(address, gateway))
-      .map((address) => ({ gateway, address })),
-  )
+  const conflicts: { gateway: Prefix; address: Prefix }[] = []
+  for (const gateway of missingOf(gateways, present)) {
+    for (const address of present) {
+      if (includes(gateways, address) || !isInTheWay(address, gateway)) continue
+      conflicts.push({ gateway, address })
+    }
+  }
+  return conflicts
 }
 
 function isInTheWay(address: Prefix, gateway: Prefix): boolean {
@@ -110,11 +120,14 @@ function isInTheWay(address: Prefix, gateway: Prefix): boolean {
 }
 
 function missingOf(gateways: readonly Prefix[], present: readonly Prefix[]): Prefix[] {
-  return gateways.filter((gateway) => !includes(present, gateway))
+  const missing: Prefix[] = []
+  for (const gateway of gateways) if (!includes(present, gateway)) missing.push(gateway)
+  return missing
 }
 
 function includes(prefixes: readonly Prefix[], prefix: Prefix): boolean {
-  return prefixes.some((one) => formatPrefix(one) === formatPrefix(prefix))
+  for (const one of prefixes) if (samePrefix(one, prefix)) return true
+  return false
 }
 
 /** @throws ConflictError in the words of the reference plugin, unless `forceAddress` is set. */
@@ -138,18 +151,21 @@ function ensureGateways(
   side: HostSide,
   bridge: Bridge,
   gateways: readonly Prefix[],
-  undo: DisposableStack,
+  undo: Undo,
 ): void {
   const missing = missingOf(gateways, bridge.present)
-  const inTheWay = new Map(
-    conflictsOf(gateways, bridge.present).map(({ address }) => [formatPrefix(address), address]),
-  )
-  const change = (from: Iterable<Prefix>, to: Iterable<Prefix>) =>
-    replaceAddresses(side.host, bridge.link, [...from], [...to])
-  change(inTheWay.values(), missing)
-  if (inTheWay.size > 0) undo.defer(() => change(missing, inTheWay.values()))
-  for (const family of new Set(gateways.map(({ address }) => address.family))) {
-    ensureSysctl(side.sysctl, forwardingKeys[family], '1')
+  if (missing.length > 0) {
+    const conflicts = conflictsOf(gateways, bridge.present)
+    const inTheWay = distinctPrefixes(conflicts.map(({ address }) => address))
+    replaceAddresses(side.host, bridge.link, inTheWay, missing)
+    if (inTheWay.length > 0) {
+      undo.defer(() => replaceAddresses(side.host, bridge.link, missing, inTheWay))
+    }
+  }
+  for (const family of families) {
+    if (gateways.some(({ address }) => address.family === family)) {
+      ensureSysctl(side.sysctl, forwardingKeys[family], '1')
+    }
   }
 }
 

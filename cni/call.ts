@@ -34,14 +34,14 @@ export interface CniDeps {
   readonly version: string
 }
 
-/** Code that not every run needs. Each is read from the executable when it is first asked for. */
+/** Code that not every run needs. The executable loads what the run's command asks for. */
 export interface Loaders {
   add(): typeof import('./add.ts')
   del(): typeof import('./del.ts')
   check(): typeof import('./check.ts')
   status(): typeof import('./status.ts')
   loopback(): typeof import('./loopback.ts')
-  firewall(): typeof import('../firewall/masquerade.ts')
+  firewall(): Omit<typeof import('../firewall/masquerade.ts'), 'pruneMasquerade'>
 }
 
 /** One run of the plugin on a configuration. */

@@ -1,11 +1,12 @@
-import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from '#fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from '#fs'
 
 /**
  * Writes a file that only root reads, whole or not at all, in a folder that is made when missing.
  * Returns how to put back what was there before.
  */
 export function replaceFile(path: string, text: string): () => void {
-  const before = readIfThere(path)
+  // Asking first: an error would cost more than the question, and mostly there is no such file.
+  const before = existsSync(path) ? readIfThere(path) : undefined
   writeWhole(path, text)
   return () => {
     if (before === undefined) removeFile(path)

@@ -9,13 +9,14 @@ import { CniError, errorCodes } from './protocol/error.ts'
 import { parseResult } from './protocol/parse-result.ts'
 import type { CniResult } from './protocol/result.ts'
 import { isOwnIpam, type Target } from './target.ts'
+import type { Undo } from './undo.ts'
 
 /** Asks for the container's addresses. They are given back when `undo` is disposed. */
 export function allocateAddresses(
   call: Call,
   target: Target,
   ipam: IpamChoice,
-  undo: DisposableStack,
+  undo: Undo,
 ): CniResult {
   switch (ipam.kind) {
     case 'none':
@@ -32,12 +33,7 @@ export function allocateAddresses(
   }
 }
 
-function allocateElsewhere(
-  call: Call,
-  stdin: string,
-  type: string,
-  undo: DisposableStack,
-): CniResult {
+function allocateElsewhere(call: Call, stdin: string, type: string, undo: Undo): CniResult {
   const stdout = addDelegate(call, type, stdin, undo)
   return parseResult(readJson(stdout, type), call.version, `the result of ${type}`)
 }
@@ -47,12 +43,7 @@ function allocateElsewhere(
  * section 4) or `undo` is disposed; but not after a refused duplicate, where it would take away
  * what the first ADD was given.
  */
-export function addDelegate(
-  call: Call,
-  type: string,
-  stdin: string,
-  undo: DisposableStack,
-): string {
+export function addDelegate(call: Call, type: string, stdin: string, undo: Undo): string {
   const revert = () => {
     runDelegate(call, { type, command: 'DEL', stdin })
   }

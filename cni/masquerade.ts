@@ -4,9 +4,10 @@ import { parsePrefix } from '../ip/prefix.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { CniDeps } from './call.ts'
 import type { AttachmentKey } from './stable-names.ts'
+import type { Undo } from './undo.ts'
 
 /** Masquerades what the container sends outside. Taken back when `undo` is disposed. */
-export function masquerade(record: AttachmentRecord, deps: CniDeps, undo: DisposableStack): void {
+export function masquerade(record: AttachmentRecord, deps: CniDeps, undo: Undo): void {
   if (!record.masquerade) return
   // Before the kernel is asked: its answer may get lost.
   undo.defer(() => stopMasquerade(record, record.addresses, deps))

@@ -1,6 +1,13 @@
 import { type Address, formatAddress, offsetAddress, parseAddress } from '../ip/address.ts'
 import type { Mac } from '../ip/mac.ts'
-import { firstAddress, formatPrefix, network, type Prefix, parsePrefix } from '../ip/prefix.ts'
+import {
+  distinctPrefixes,
+  firstAddress,
+  formatPrefix,
+  network,
+  type Prefix,
+  parsePrefix,
+} from '../ip/prefix.ts'
 import type { BridgeConf } from './bridge-conf.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
 import type { CniResult, Dns, IpConfig, Route } from './protocol/result.ts'
@@ -43,11 +50,8 @@ export function planEndpoint(
   const resultRoutes = [...routes, ...defaults]
   return {
     addresses: placed.map(({ address }) => address),
-    gateways: conf.isGateway ? distinct(placed.flatMap(gatewayPrefix), formatPrefix) : [],
-    routes: distinct(
-      resultRoutes.map((route) => planRoute(route, placed)),
-      formatRoute,
-    ),
+    gateways: conf.isGateway ? gatewaysOf(placed) : [],
+    routes: distinctRoutes(resultRoutes.map((route) => planRoute(route, placed))),
     ips: placed.map(({ address, gateway }) => ({
       address: formatPrefix(address),
       ...(gateway && { gateway: formatAddress(gateway) }),
@@ -70,8 +74,12 @@ function placeIp(conf: BridgeConf, ip: IpConfig): PlacedIp {
   return { address, gateway: offsetAddress(firstAddress(address), 1) }
 }
 
-function gatewayPrefix({ address, gateway }: PlacedIp): Prefix[] {
-  return gateway ? [{ address: gateway, length: address.length }] : []
+function gatewaysOf(placed: readonly PlacedIp[]): Prefix[] {
+  const gateways: Prefix[] = []
+  for (const { address, gateway } of placed) {
+    if (gateway) gateways.push({ address: gateway, length: address.length })
+  }
+  return distinctPrefixes(gateways)
 }
 
 /** One for each family that has addresses and no default route of IPAM's, with or without gateway. */
@@ -79,7 +87,8 @@ function missingDefaultRoutes(placed: readonly PlacedIp[], routes: readonly Rout
   const missing: Route[] = []
   for (const { address, gateway } of placed) {
     const dst = defaultRoute[address.address.family]
-    if (!gateway || [...routes, ...missing].some((route) => isDefault(route.dst, dst))) continue
+    const isThere = (route: Route) => isDefault(route.dst, dst)
+    if (!gateway || routes.some(isThere) || missing.some(isThere)) continue
     missing.push({ dst, gw: formatAddress(gateway) })
   }
   return missing
@@ -99,12 +108,14 @@ function planRoute(route: Route, placed: readonly PlacedIp[]): PlannedRoute {
   return { destination, ...(gateway && { gateway }), ...attributes }
 }
 
-function formatRoute({ destination, gateway, priority = 0, table = 0 }: PlannedRoute): string {
-  return `${formatPrefix(destination)} ${gateway ? formatAddress(gateway) : ''} ${priority} ${table}`
+/** Of routes to one destination that the kernel cannot tell apart, the last. */
+function distinctRoutes(routes: readonly PlannedRoute[]): readonly PlannedRoute[] {
+  if (routes.length < 2) return routes
+  return [...new Map(routes.map((route) => [formatRoute(route), route])).values()]
 }
 
-function distinct<T>(items: readonly T[], format: (item: T) => string): T[] {
-  return [...new Map(items.map((item) => [format(item), item])).values()]
+function formatRoute({ destination, gateway, priority = 0, table = 0 }: PlannedRoute): string {
+  return `${formatPrefix(destination)} ${gateway ? formatAddress(gateway) : ''} ${priority} ${table}`
 }
 
 /** IPAM's answers are parsed before they come here; one that is not is a mistake of ours. */
@@ -119,19 +130,21 @@ function need<T>(value: T | undefined, text: string): T {
  */
 export function foreseenGateways(conf: BridgeConf): Prefix[] {
   if (!conf.isGateway || conf.ipam.kind !== 'own') return []
-  return conf.ipam.plan.sets.flatMap(({ ranges }) => {
+  const foreseen: Prefix[] = []
+  for (const { ranges } of conf.ipam.plan.sets) {
     const gateways = ranges.map(({ gateway, subnet }) => ({
       address: gateway,
       length: subnet.length,
     }))
-    const [only, ...others] = distinct(gateways, formatPrefix)
-    return only && others.length === 0 ? [only] : []
-  })
+    const [only, other] = distinctPrefixes(gateways)
+    if (only && !other) foreseen.push(only)
+  }
+  return foreseen
 }
 
 /** The networks that masquerading leaves alone: the cluster's and the container's own. */
 export function exemptNetworks(endpoint: Endpoint, cluster: readonly Prefix[]): Prefix[] {
-  return distinct([...cluster, ...endpoint.addresses].map(network), formatPrefix)
+  return distinctPrefixes([...cluster, ...endpoint.addresses].map(network))
 }
 
 /** What the three interfaces are called, in the result's order. */

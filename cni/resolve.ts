@@ -11,6 +11,7 @@ import {
   type Target,
   usesSubnetFile,
 } from './target.ts'
+import type { Undo } from './undo.ts'
 
 /** Flannel's. */
 const defaultDataDir = '/var/lib/cni/flannel'
@@ -45,7 +46,7 @@ export function subnetFileOf({ conf }: Call): string {
  * Keeps the configuration that a container was attached by, in flannel's place and form, so that
  * either's DEL can undo either's ADD. Removed, or put back as it was, when `undo` is disposed.
  */
-export function saveTarget(call: Call, target: Target, undo: DisposableStack): void {
+export function saveTarget(call: Call, target: Target, undo: Undo): void {
   if (!usesSubnetFile(call.role, call.conf)) return
   undo.defer(replaceFile(savedPath(call), target.text))
 }

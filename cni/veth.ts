@@ -1,9 +1,9 @@
 import type { Address } from '../ip/address.ts'
 import type { Mac } from '../ip/mac.ts'
 import type { Answer, Connection } from '../netlink/connection.ts'
-import { isErrno } from '../netlink/errors.ts'
+import { isErrno, type NetlinkError } from '../netlink/errors.ts'
 import { addLink, deleteLink, getLink, type Link, setBridgePort } from '../netlink/link.ts'
-import { deleteNeighbour } from '../netlink/neighbour.ts'
+import { forgetNeighbour } from '../netlink/neighbour.ts'
 import type { Netns } from '../sys/netns.ts'
 import type { BridgeConf } from './bridge-conf.ts'
 import type { CniDeps } from './call.ts'
@@ -11,6 +11,7 @@ import { ConflictError, InterfaceExists } from './errors.ts'
 import { findLink } from './link.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
 import { type AttachmentKey, hostVethMac, hostVethName } from './stable-names.ts'
+import type { Undo } from './undo.ts'
 
 /** Names tried for the host end when others have taken the first. */
 const nameAttempts = 4
@@ -18,13 +19,14 @@ const nameAttempts = 4
 /** `operstate` UP of RFC 2863, as the kernel counts (uapi/linux/if.h). */
 const IF_OPER_UP = 6
 
-/** Pauses between looks at a port that is not up yet: 3.5 s in all, as upstream. */
-const portPausesMs = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 1500]
+/** Pauses after looks at a port that is not up yet: 3.5 s in all, as upstream. 0 ends the waiting. */
+const portPausesMs = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 1500, 0]
 
 /** A veth pair to be made: one end a port of the bridge, the other born inside the container. */
 export interface VethPlan {
   readonly key: AttachmentKey
   readonly mac: Mac
+  readonly hostMac: Mac
   readonly netns: Netns
   /** The bridge's index. */
   readonly bridge: number
@@ -43,7 +45,7 @@ export interface Veth {
  * their MAC addresses at birth, which is what keeps udev from changing them.
  * @throws InterfaceExists, NetlinkError; ConflictError when all names are taken.
  */
-export function createVeth(host: Connection, plan: VethPlan, undo: DisposableStack): Veth {
+export function createVeth(host: Connection, plan: VethPlan, undo: Undo): Veth {
   const { key } = plan
   for (let attempt = 0; attempt < nameAttempts; attempt++) {
     const name = hostVethName(key, attempt)
@@ -59,13 +61,13 @@ export function createVeth(host: Connection, plan: VethPlan, undo: DisposableSta
 /** Undefined when a name is taken. */
 function tryName(
   host: Connection,
-  { key, mac, netns, bridge, conf }: VethPlan,
+  { key, mac, hostMac, netns, bridge, conf }: VethPlan,
   name: string,
-  undo: DisposableStack,
+  undo: Undo,
 ): Veth | undefined {
   const { mtu } = conf
   const peer = { name: key.ifname, mac, mtu, netnsFd: netns.fd }
-  const hostEnd = { name, mac: hostVethMac(key), mtu, master: bridge, up: true }
+  const hostEnd = { name, mac: hostMac, mtu, master: bridge, up: true }
   const port = { name, hairpin: conf.hairpin, isolated: conf.isolated }
   const requests = [
     addLink({ kind: 'veth', ...hostEnd, peer }),
@@ -98,13 +100,13 @@ export function waitForPort(
   stale: readonly { readonly index: number; readonly address: Address }[],
   deps: CniDeps,
 ): void {
-  for (const pauseMs of [...portPausesMs, 0]) {
+  for (const pauseMs of portPausesMs) {
     // Asking also makes the kernel act on the new carrier at once, not when it gets to it.
     const [port, ...forgotten] = host.exchange([
       getLink({ index: hostIndex }),
-      ...stale.map(deleteNeighbour),
+      ...stale.map(forgetNeighbour),
     ])
-    const failure = port.error ?? forgotten.find(isFailure)?.error
+    const failure = firstError([port, ...forgotten])
     if (failure) throw failure
     if (port.value?.operstate === IF_OPER_UP) return
     if (pauseMs === 0) throw portDown(port.value?.operstate)
@@ -112,9 +114,9 @@ export function waitForPort(
   }
 }
 
-/** That nobody had the address before is the usual case. */
-function isFailure({ error }: Answer<unknown>): boolean {
-  return error !== undefined && !isErrno(error, 'ENOENT')
+function firstError(answers: readonly Answer<unknown>[]): NetlinkError | undefined {
+  for (const { error } of answers) if (error) return error
+  return undefined
 }
 
 function portDown(operstate = 0): CniError {

@@ -21,7 +21,7 @@ export interface AttachmentRecord {
   readonly hostVeth: string
   readonly hostMac: string
   readonly mac: string
-  /** Empty until IPAM has answered, and for an attachment without addresses. */
+  /** Empty for an attachment without addresses. */
   readonly addresses: readonly string[]
   /** Present when the plugin masquerades for it; `exempt` are the networks that it does not. */
   readonly masquerade?: { readonly exempt: readonly string[] }

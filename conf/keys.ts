@@ -12,10 +12,10 @@ export interface KeyTree {
 export function canonicalKeys(value: unknown, tree: KeyTree): unknown {
   if (Array.isArray(value)) return value.map((item) => canonicalKeys(item, tree))
   if (typeof value !== 'object' || value === null) return value
-  const spelling = spellings(tree)
   const out: Record<string, unknown> = Object.create(null)
   for (const [key, item] of Object.entries(value)) {
-    const known = spelling.get(key.toLowerCase())
+    // Mostly a key is spelt right, and the table of all spellings is not needed.
+    const known = Object.hasOwn(tree, key) ? key : spellings(tree).get(key.toLowerCase())
     if (known === undefined) out[key] = item
     else if (item !== null && (key === known || !Object.hasOwn(value, known))) {
       out[known] = canonicalKeys(item, tree[known] ?? {})

@@ -21,14 +21,28 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 function parseIPv4(text: string): bigint | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
-  if (!match) return undefined
+  const octets = text.split('.')
+  if (octets.length !== 4) return undefined
   let value = 0
-  for (const octet of match.slice(1)) {
-    if (Number(octet) > 255 || (octet.length > 1 && octet.startsWith('0'))) return undefined
-    value = value * 256 + Number(octet)
+  for (const octet of octets) {
+    const number = parseDecimal(octet)
+    if (number === undefined || number > 255) return undefined
+    value = value * 256 + number
   }
   return BigInt(value)
+}
+
+/** Reads one to three decimal digits without a leading zero; undefined for anything else. */
+export function parseDecimal(text: string): number | undefined {
+  if (text.length < 1 || text.length > 3 || (text.length > 1 && text[0] === '0')) return undefined
+  let value = 0
+  // A regular expression would cost a plugin its compilation.
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 48
+    if (digit < 0 || digit > 9) return undefined
+    value = value * 10 + digit
+  }
+  return value
 }
 
 function parseIPv6(text: string): bigint | undefined {

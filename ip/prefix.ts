@@ -1,4 +1,11 @@
-import { type Address, addressBits, formatAddress, parseAddress } from './address.ts'
+import {
+  type Address,
+  addressBits,
+  formatAddress,
+  parseAddress,
+  parseDecimal,
+  sameAddress,
+} from './address.ts'
 
 /**
  * An address with a prefix length, as in CIDR text. The address may have host bits set
@@ -15,8 +22,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   if (slash < 0) return undefined
   const address = parseAddress(text.slice(0, slash))
   const digits = text.slice(slash + 1)
-  if (!address || !/^(0|[1-9]\d{0,2})$/.test(digits)) return undefined
-  const length = Number(digits)
+  const length = parseDecimal(digits)
+  if (!address || length === undefined) return undefined
   return length <= addressBits(address.family) ? { address, length } : undefined
 }
 
@@ -71,6 +78,20 @@ export function prefixCovers(outer: Prefix, inner: Prefix): boolean {
 
 export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
   return prefixCovers(a, b) || prefixCovers(b, a)
+}
+
+/** The same text: host bits count. */
+export function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && sameAddress(a.address, b.address)
+}
+
+/** Each once, in the order given. */
+export function distinctPrefixes(prefixes: readonly Prefix[]): Prefix[] {
+  const distinct: Prefix[] = []
+  for (const prefix of prefixes) {
+    if (!distinct.some((other) => samePrefix(other, prefix))) distinct.push(prefix)
+  }
+  return distinct
 }
 
 /** Same network: the host bits do not count. */

@@ -89,7 +89,9 @@ export class Connection implements Disposable {
   /** As `batch`, with the replies too: creates a link and reads it back in one system call. */
   exchange<const T extends readonly Request<unknown>[]>(requests: T): Answers<T> {
     const answers: Answer<unknown>[] = []
-    for (const chunk of chunks(requests)) answers.push(...this.#round(chunk))
+    for (const chunk of chunks(requests)) {
+      for (const answer of this.#round(chunk)) answers.push(answer)
+    }
     return answers as Answers<T>
   }
 
@@ -129,17 +131,21 @@ export class Connection implements Disposable {
 
   #round(requests: readonly Request<unknown>[]): Answer<unknown>[] {
     const answers: Answer<unknown>[] = requests.map(() => ({}))
-    const settled = new Set<number>()
+    const settled: boolean[] = []
+    let open = requests.length
     this.#talk(requests, NLM_F_REQUEST | NLM_F_ACK, (index, message) => {
       const request = requests[index]
       if (request && message.type === NLMSG_ERROR) {
         const verdict = decodeError(message)
-        if (verdict.errno) answers[index] = { error: kernelError(request.op, verdict) }
-        settled.add(index)
+        if (verdict.errno && verdict.errno !== request.noneErrno) {
+          answers[index] = { error: kernelError(request.op, verdict) }
+        }
+        if (!settled[index]) open--
+        settled[index] = true
       } else if (request && message.type >= NLMSG_MIN_TYPE) {
         answers[index] = attempt(request, message)
       }
-      return settled.size === requests.length
+      return open === 0
     })
     return answers
   }
@@ -199,19 +205,21 @@ export class Connection implements Disposable {
   }
 }
 
-function* chunks<T extends Request<unknown>>(requests: readonly T[]): Generator<readonly T[]> {
-  let from = 0
+/** Parts requests into what fits in one datagram each. */
+function chunks(requests: readonly Request<unknown>[]): Request<unknown>[][] {
+  const parts: Request<unknown>[][] = []
+  let part: Request<unknown>[] = []
   let size = 0
-  for (const [index, request] of requests.entries()) {
+  for (const request of requests) {
     const added = messageSize(request)
-    if (index > from && (index - from === MAX_MESSAGES || size + added > MAX_BYTES)) {
-      yield requests.slice(from, index)
-      from = index
+    if (part.length === 0 || part.length === MAX_MESSAGES || size + added > MAX_BYTES) {
+      parts.push((part = []))
       size = 0
     }
+    part.push(request)
     size += added
   }
-  if (from < requests.length) yield requests.slice(from)
+  return parts
 }
 
 function describe(requests: readonly Request<unknown>[]): string {

@@ -48,6 +48,7 @@ const ERRNOS: Readonly<Record<number, readonly [code: string, text: string]>> = 
 
 export const ENOENT = 2
 export const EINTR = 4
+export const ENODEV = 19
 export const EBADMSG = 74
 
 export interface NetlinkErrorFields {

@@ -12,6 +12,7 @@ import {
   RTM_NEWNEIGH,
 } from './codec/neighbour.ts'
 import { decodeBody, encodeBody } from './codec/struct.ts'
+import { ENOENT } from './errors.ts'
 import { present } from './present.ts'
 
 /** Which MAC an address has on a link (ARP, neighbour discovery). */
@@ -70,6 +71,11 @@ export function deleteNeighbour({ index, address }: NeighbourRef): Request {
     body: encodeBody(ndmsg, header, neighbourTable, { destination: address }),
     op: `delete neighbour ${formatAddress(address)} from link ${index}`,
   }
+}
+
+/** The same, for an address that mostly has no neighbour entry: that is no error. */
+export function forgetNeighbour(neighbour: NeighbourRef): Request {
+  return { ...deleteNeighbour(neighbour), noneErrno: ENOENT }
 }
 
 /** For a dump: the neighbours of a family, on one link or all. */

@@ -4,8 +4,7 @@
  * start, a sixth of the time it takes to attach a container. `#fs` in package.json resolves to
  * this file where Bun compiles and to `node:fs` where Node runs the tests.
  */
-import { CString } from 'bun:ffi'
-import { address, errno, libc } from './libc.ts'
+import { address, errno, errnoWords, libc } from './libc.ts'
 
 type Path = string
 type FileData = string | Uint8Array
@@ -37,10 +36,9 @@ const S_IFDIR = 0x4000
 const S_IFREG = 0x8000
 const S_IFLNK = 0xa000
 const DIRENT_NAME = 19
-/** Most files here are a line long; a configuration is read in two or three calls. */
-const READ_CHUNK = 4096
-const DIRECTORY_CHUNK = 32 * 1024
 
+/** What is read lands here first. Most files are a line long, and fresh memory is a page fault. */
+const scratch = new Uint8Array(8192)
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -81,8 +79,7 @@ const codes: Readonly<Record<number, string>> = {
 }
 
 function errnoText(number: number): { code: string; text: string } {
-  const pointer = libc.strerror(number)
-  const text = pointer === null ? 'unknown error' : new CString(pointer)
+  const text = errnoWords(number)
   return { code: codes[number] ?? `E${number}`, text: text.charAt(0).toLowerCase() + text.slice(1) }
 }
 
@@ -159,8 +156,9 @@ export function readFileSync(source: Path | number, _encoding: 'utf8'): string {
   }
 }
 
+/** The result is good until something else is read. */
 function readAll(fd: number, path?: Path): Uint8Array {
-  let bytes = new Uint8Array(READ_CHUNK)
+  let bytes = scratch
   for (let length = 0; ; ) {
     const rest = bytes.subarray(length)
     const count = retry(() => libc.read(fd, address(rest), rest.length), 'read', path)
@@ -237,18 +235,17 @@ export function readdirSync(path: Path): string[] {
   const fd = openSync(path, constants.O_RDONLY | O_DIRECTORY)
   try {
     const names: string[] = []
-    const buffer = new Uint8Array(DIRECTORY_CHUNK)
-    const view = new DataView(buffer.buffer)
+    const view = new DataView(scratch.buffer)
     for (;;) {
       const length = retry(
-        () => libc.getdents64(fd, address(buffer), buffer.length),
+        () => libc.getdents64(fd, address(scratch), scratch.length),
         'scandir',
         path,
       )
       if (length === 0) return names
       for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-        const end = buffer.indexOf(0, at + DIRENT_NAME)
-        const name = decoder.decode(buffer.subarray(at + DIRENT_NAME, end))
+        const end = scratch.indexOf(0, at + DIRENT_NAME)
+        const name = decoder.decode(scratch.subarray(at + DIRENT_NAME, end))
         if (name !== '.' && name !== '..') names.push(name)
       }
     }
@@ -319,7 +316,7 @@ export function statfsSync(path: Path): { type: number } {
 export function readlinkSync(path: Path): string {
   const bytes = cPath(path)
   const buffer = new Uint8Array(4096)
-  const length = Number(libc.readlink(address(bytes), address(buffer), buffer.length))
+  const length = libc.readlink(address(bytes), address(buffer), buffer.length)
   if (length < 0) fail('readlink', path)
   return decoder.decode(buffer.subarray(0, length))
 }

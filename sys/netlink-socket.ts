@@ -21,6 +21,8 @@ const EMSGSIZE = 90
 
 /** Enough for the kernel's own largest dump datagram (NLMSG_GOODSIZE, at most 32 KiB). */
 const RECEIVE_SIZE = 64 * 1024
+/** Shared by all sockets: what has come is copied out of it at once. */
+const receiveBuffer = new Uint8Array(RECEIVE_SIZE)
 /** Room for the acknowledgements of a whole batch, and for a burst of events. */
 const RECEIVE_QUEUE_BYTES = 4 * 1024 * 1024
 /** A transaction is one datagram: this holds a table of some 20,000 set elements. */
@@ -56,7 +58,6 @@ export function openNetlink(
 class NetlinkSocket implements Socket {
   readonly fd: number
   readonly portId: number
-  readonly #buffer = new Uint8Array(RECEIVE_SIZE)
   #open = true
 
   constructor(fd: number, portId: number) {
@@ -76,9 +77,9 @@ class NetlinkSocket implements Socket {
   receive(): Uint8Array {
     for (;;) {
       // MSG_TRUNC makes recv tell the datagram's true length, so that a cut one is noticed.
-      const length = Number(libc.recv(this.fd, address(this.#buffer), RECEIVE_SIZE, MSG_TRUNC))
+      const length = libc.recv(this.fd, address(receiveBuffer), RECEIVE_SIZE, MSG_TRUNC)
       if (length > RECEIVE_SIZE) throw new SyscallError('recv', EMSGSIZE, 'netlink')
-      if (length >= 0) return this.#buffer.slice(0, length)
+      if (length >= 0) return receiveBuffer.slice(0, length)
       const error = errno()
       if (error !== EINTR) throw new SyscallError('recv', error, 'netlink')
     }
@@ -91,20 +92,24 @@ class NetlinkSocket implements Socket {
 }
 
 function setOption(fd: number, level: number, option: number, value: number): void {
-  const bytes = new Uint8Array(Int32Array.of(value).buffer)
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setInt32(0, value, true)
   check('setsockopt', libc.setsockopt(fd, level, option, address(bytes), bytes.length), `${option}`)
 }
 
 function setTimeout(fd: number, milliseconds: number): void {
   const seconds = Math.floor(milliseconds / 1000)
-  const time = BigInt64Array.of(BigInt(seconds), BigInt((milliseconds - seconds * 1000) * 1000))
+  const time = new BigInt64Array(2)
+  time[0] = BigInt(seconds)
+  time[1] = BigInt((milliseconds - seconds * 1000) * 1000)
   const bytes = new Uint8Array(time.buffer)
   check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, address(bytes), bytes.length))
 }
 
 function portIdOf(fd: number): number {
   const name = new Uint32Array(3)
-  const size = new Uint8Array(Uint32Array.of(12).buffer)
+  const size = new Uint8Array(4)
+  size[0] = 12
   check('getsockname', libc.getsockname(fd, address(new Uint8Array(name.buffer)), address(size)))
   return name[1] ?? 0
 }

@@ -5,6 +5,7 @@ const CLONE_NEWNET = 0x40000000
 /** uapi/linux/magic.h: namespace files, and the proc files they were before Linux 3.19. */
 const NSFS_MAGIC = 0x6e736673
 const PROC_SUPER_MAGIC = 0x9fa0
+const ownPath = '/proc/thread-self/ns/net'
 
 /** An open network namespace. */
 export interface Netns extends Disposable {
@@ -61,7 +62,7 @@ export function openNetns(path: string): Netns {
 
 /** The namespace this thread is in. */
 export function currentNetns(): Netns {
-  return openNetns('/proc/thread-self/ns/net')
+  return openNetns(ownPath)
 }
 
 /**
@@ -73,11 +74,15 @@ export function inNetns<T>(
   netns: Netns,
   body: () => T extends PromiseLike<unknown> ? never : T,
 ): T {
-  using home = currentNetns()
-  check('setns', libc.setns(netns.fd, CLONE_NEWNET), netns.path)
+  const home = openSync(ownPath, constants.O_RDONLY)
   try {
-    return body()
+    check('setns', libc.setns(netns.fd, CLONE_NEWNET), netns.path)
+    try {
+      return body()
+    } finally {
+      if (libc.setns(home, CLONE_NEWNET) !== 0) process.abort()
+    }
   } finally {
-    if (libc.setns(home.fd, CLONE_NEWNET) !== 0) process.abort()
+    closeSync(home)
   }
 }

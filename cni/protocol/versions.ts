@@ -32,8 +32,7 @@ export class VersionError extends Error {
 /** Reads a configuration's `cniVersion`. @throws VersionError for one that heddle does not speak. */
 export function readVersion(text: string | undefined): CniVersion {
   if (text === undefined || text === '') return impliedVersion
-  const version = supportedVersions.find((candidate) => candidate === text)
-  if (version !== undefined) return version
+  for (const version of supportedVersions) if (version === text) return version
   // Go prints a slice of strings quoted and parted by spaces; operators match this text.
   const list = supportedVersions.map((candidate) => `"${candidate}"`).join(' ')
   const details = `config is "${text}", plugin supports [${list}]`

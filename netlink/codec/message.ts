@@ -40,7 +40,10 @@ export interface Request<R = void> {
    * cannot be. Must not keep a view of `payload`.
    */
   readonly decode?: (type: number, payload: Uint8Array) => R | undefined
-  /** The errno by which the kernel says of a dump that there is nothing to show. */
+  /**
+   * The errno by which the kernel says that there is nothing to show or to delete, where that is
+   * no error: an empty dump, or an answer without a value.
+   */
   readonly noneErrno?: number
 }
 

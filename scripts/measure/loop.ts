@@ -97,4 +97,10 @@ function measure(plan: Plan): Samples {
   return samples
 }
 
-process.stdout.write(JSON.stringify(measure(JSON.parse(readFileSync(0, 'utf8')) as Plan)))
+try {
+  const plan = JSON.parse(readFileSync(0, 'utf8')) as Plan
+  process.stdout.write(JSON.stringify(measure(plan)))
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 1
+}

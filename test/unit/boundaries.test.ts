@@ -29,7 +29,18 @@ for (const folder of ['cni', 'ipam', 'netlink', 'sys', 'firewall', 'ip']) {
 }
 
 test('only sys/ calls the C library', (t) => {
-  const folders = ['cni', 'ipam', 'netlink', 'store', 'daemon', 'ctl', 'firewall', 'conf', 'ip', 'log']
+  const folders = [
+    'cni',
+    'ipam',
+    'netlink',
+    'store',
+    'daemon',
+    'ctl',
+    'firewall',
+    'conf',
+    'ip',
+    'log',
+  ]
   const callers = folders
     .flatMap(sources)
     .filter((file) => readFileSync(join(root, file), 'utf8').includes('bun:ffi'))
