@@ -13,7 +13,7 @@ export const targets: Readonly<Record<string, string>> = {
 
 /** Compiles one TypeScript program into one executable file for a key of `targets`. */
 export async function compile(entry: string, outfile: string, target: string): Promise<void> {
-  // This machine's base executable comes with npm ci, checked against the lockfile; Bun fetches others.
+  // This machine's base executable comes with the npm packages, checked against the lockfile; Bun fetches others.
   const local = join(root, 'node_modules/@oven/bun-linux-x64-baseline/bin/bun')
   const flags = [
     // Split, or a plugin would read the daemon's code at every start: 5 ms of it.

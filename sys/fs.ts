@@ -4,7 +4,8 @@
  * start, a sixth of the time it takes to attach a container. `#fs` in package.json resolves to
  * this file where Bun compiles and to `node:fs` where Node runs the tests.
  */
-import { address, errno, errnoWords, libc } from './libc.ts'
+import { CString } from 'bun:ffi'
+import { address, errno, libc } from './libc.ts'
 
 type Path = string
 type FileData = string | Uint8Array
@@ -79,7 +80,8 @@ const codes: Readonly<Record<number, string>> = {
 }
 
 function errnoText(number: number): { code: string; text: string } {
-  const text = errnoWords(number)
+  const pointer = libc.strerror(number)
+  const text = pointer === null ? 'unknown error' : new CString(pointer)
   return { code: codes[number] ?? `E${number}`, text: text.charAt(0).toLowerCase() + text.slice(1) }
 }
 
@@ -316,7 +318,7 @@ export function statfsSync(path: Path): { type: number } {
 export function readlinkSync(path: Path): string {
   const bytes = cPath(path)
   const buffer = new Uint8Array(4096)
-  const length = libc.readlink(address(bytes), address(buffer), buffer.length)
+  const length = Number(libc.readlink(address(bytes), address(buffer), buffer.length))
   if (length < 0) fail('readlink', path)
   return decoder.decode(buffer.subarray(0, length))
 }

@@ -77,7 +77,7 @@ class NetlinkSocket implements Socket {
   receive(): Uint8Array {
     for (;;) {
       // MSG_TRUNC makes recv tell the datagram's true length, so that a cut one is noticed.
-      const length = libc.recv(this.fd, address(receiveBuffer), RECEIVE_SIZE, MSG_TRUNC)
+      const length = Number(libc.recv(this.fd, address(receiveBuffer), RECEIVE_SIZE, MSG_TRUNC))
       if (length > RECEIVE_SIZE) throw new SyscallError('recv', EMSGSIZE, 'netlink')
       if (length >= 0) return receiveBuffer.slice(0, length)
       const error = errno()
