@@ -1,8 +1,8 @@
 /**
  * The one executable, hard-linked under the name of each role; the base name of `argv[0]` chooses.
  * A role is imported only when it is asked for: a plugin's start-up is what its user waits for.
- * ADD and DEL are the exception: fetched apart, they would cost 1.3 ms more, which is worth more
- * than what their presence costs the others.
+ * ADD and DEL are the exception: they are what is called most, and fetching them apart costs them
+ * more than their presence costs the others.
  */
 import { readFileSync, writeSync } from '#fs'
 import { attaching } from './cni/attaching.ts'

@@ -13,7 +13,7 @@ import { isNetnsError, isOwnNetns, ownNetns } from './netns.ts'
 import { readRecord, removeRecord } from './record.ts'
 import { forgetTarget, targetOfExisting } from './resolve.ts'
 import type { Target } from './target.ts'
-import { findHostVeth } from './veth.ts'
+import { findHostVeth, possibleHostVeths } from './veth.ts'
 
 /**
  * Detaches a container, by its record, by the names that ADD derives, and by the configuration.
@@ -59,7 +59,7 @@ function attempt<T>(failures: unknown[], step: () => T): T | undefined {
 
 function removeLink(call: Call, target: Target, record: AttachmentRecord | undefined): void {
   using host = new Connection(call.deps.openNetlink('route'))
-  const own = findHostVeth(host, keyOf(call), record?.hostVeth)
+  const own = findHostVeth(host, record ? [record] : possibleHostVeths(keyOf(call)))
   // With it goes the container's end, wherever that is by now.
   if (own) removeIfThere(host, own)
   else removeForeignVeth(call, host, target, record)

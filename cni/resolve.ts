@@ -1,4 +1,5 @@
 import { parseNetConf } from '../conf/net-conf.ts'
+import type { SubnetEnv } from '../conf/subnet-env.ts'
 import type { Call } from './call.ts'
 import { readIfThere, removeFile, replaceFile } from './files.ts'
 import { defaultSubnetFile, readSubnet, waitForSubnet } from './subnet-file.ts'
@@ -27,15 +28,23 @@ export function targetOfAdd(call: Call): Target {
 
 /**
  * What the ADD of this container did: as it was saved, else as it would be now, else as far as the
- * configuration alone tells. Nothing that is missing stops a DEL.
+ * configuration alone tells. Nothing that is missing or broken stops a DEL.
  */
 export function targetOfExisting(call: Call): Target {
   const { role, conf, stdin } = call
   if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
   const saved = readSaved(call)
   if (saved) return saved
-  const env = readSubnet(subnetFileOf(call))
+  const env = readSubnetIfGood(subnetFileOf(call))
   return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
+}
+
+function readSubnetIfGood(path: string): SubnetEnv | undefined {
+  try {
+    return readSubnet(path)
+  } catch {
+    return undefined
+  }
 }
 
 export function subnetFileOf({ conf }: Call): string {
@@ -52,15 +61,19 @@ export function saveTarget(call: Call, target: Target, undo: Undo): void {
 }
 
 export function forgetTarget(call: Call): void {
-  if (usesSubnetFile(call.role, call.conf)) removeFile(savedPath(call))
+  if (usesSubnetFile(call.role, call.conf) && readSaved(call)) removeFile(savedPath(call))
 }
 
-/** Undefined when nothing was saved, or what is there cannot be read as a configuration. */
+/**
+ * Undefined when nothing was saved, or nothing that can be read, or for another network: flannel's
+ * place has room for one interface of a container.
+ */
 function readSaved(call: Call): Target | undefined {
   const text = readIfThere(savedPath(call))
   if (text === undefined) return undefined
   try {
     const conf = parseNetConf(text)
+    if (conf.name !== call.conf.name) return undefined
     return { type: conf.type || 'bridge', conf, text, clusterNetworks: [] }
   } catch {
     return undefined

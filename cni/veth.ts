@@ -77,7 +77,7 @@ function tryName(
   // Before the kernel is asked: its answer may get lost.
   let isOurs = true
   undo.defer(() => {
-    if (isOurs) removeHostVeth(host, key, name)
+    if (isOurs) removeHostVeth(host, { hostVeth: name, hostMac })
   })
   const [made, configured, link] = host.exchange(requests)
   isOurs = made.error === undefined
@@ -134,21 +134,31 @@ const operStates = [
   'up',
 ]
 
-function removeHostVeth(host: Connection, key: AttachmentKey, name: string): void {
-  const link = findHostVeth(host, key, name)
+function removeHostVeth(host: Connection, made: HostVeth): void {
+  const link = findHostVeth(host, [made])
   if (link) host.execute(deleteLink({ index: link.index }))
 }
 
-/** The link that is this attachment's host end, by the name recorded or any that ADD may choose. */
-export function findHostVeth(
-  host: Connection,
-  key: AttachmentKey,
-  recorded: string | undefined,
-): Link | undefined {
-  const names = Array.from({ length: nameAttempts }, (_, attempt) => hostVethName(key, attempt))
-  for (const name of recorded === undefined ? names : [recorded]) {
-    const link = findLink(host, name)
-    if (link?.kind === 'veth' && link.mac === hostVethMac(key)) return link
+/** What tells a host end from links of others: its name and the MAC address that ADD gave it. */
+export interface HostVeth {
+  readonly hostVeth: string
+  readonly hostMac: string
+}
+
+/** The host ends that ADD may have made for an attachment of which there is no record. */
+export function possibleHostVeths(key: AttachmentKey): HostVeth[] {
+  const hostMac = hostVethMac(key)
+  return Array.from({ length: nameAttempts }, (_, attempt) => ({
+    hostVeth: hostVethName(key, attempt),
+    hostMac,
+  }))
+}
+
+/** The first of these links that is there. */
+export function findHostVeth(host: Connection, candidates: readonly HostVeth[]): Link | undefined {
+  for (const { hostVeth, hostMac } of candidates) {
+    const link = findLink(host, hostVeth)
+    if (link?.kind === 'veth' && link.mac === hostMac) return link
   }
   return undefined
 }

@@ -58,6 +58,11 @@ const ways: Readonly<Record<string, (attached: Attached) => Promise<object>>> = 
     rmSync(hostFile(host, '/run/heddle/attachments'), { recursive: true })
     return Promise.resolve({ env: { CNI_NETNS: '' } })
   },
+  'with a record that is cut short': async ({ host }) => {
+    const record = '/run/heddle/attachments/net/host1-c1-eth0.json'
+    await runAt(host, ['sh', '-c', `echo '{"v":1,"net' >${record}`])
+    return {}
+  },
   'with ranges that have changed': () =>
     Promise.resolve({ conf: { ...conf, ipam: { subnet: '10.99.0.0/24' } } }),
   'with keys that ADD would refuse': () => Promise.resolve({ conf: { ...conf, vlan: 7, mtu: 1 } }),

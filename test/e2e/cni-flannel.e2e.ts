@@ -101,18 +101,33 @@ for (const lost of [subnetFile, saved]) {
   })
 }
 
-test('flannel undoes a second interface of one container, which upstream cannot', async (t) => {
-  const host = await leasedHost(t, 'second')
+for (const order of ['first', 'second']) {
+  test(`flannel undoes two interfaces of one container, the ${order} one first`, async (t) => {
+    const host = await leasedHost(t, 'second')
+    const pod = await podOn(host, 'c1')
+    const before = await dump(host, pod)
+    await mustRun(t, pod, { ...run, command: 'ADD' })
+    const other = { ...cbr0, name: 'other', delegate: { bridge: 'other0', forceAddress: true } }
+    const net1 = { conf: other, plugin: 'flannel', env: { CNI_IFNAME: 'net1' } }
+    await mustRun(t, pod, { ...net1, command: 'ADD' })
+    for (const one of order === 'first' ? [run, net1] : [net1, run]) {
+      await mustRun(t, pod, { ...one, command: 'DEL' })
+    }
+    const left = changes(before, await dump(host, pod)).filter((line) => /veth|c1|net1/.test(line))
+    t.deepEqual(left, [])
+  })
+}
+
+test('flannel DEL works with a subnet file that is broken', async (t) => {
+  const host = await leasedHost(t, 'broken')
+  await mustRun(t, await podOn(host, 'first'), { ...run, command: 'ADD' })
   const pod = await podOn(host, 'c1')
   const before = await dump(host, pod)
   await mustRun(t, pod, { ...run, command: 'ADD' })
-  const net1 = { CNI_IFNAME: 'net1' }
-  const other = { ...cbr0, name: 'other', delegate: { bridge: 'other0', forceAddress: true } }
-  await mustRun(t, pod, { ...run, conf: other, command: 'ADD', env: net1 })
-  await mustRun(t, pod, { ...run, conf: other, command: 'DEL', env: net1 })
+  await runAt(host, ['sh', '-c', `echo broken >${subnetFile}; rm ${saved}`])
+  t.is((await runPlugin(await podOn(host, 'c2'), { ...run, command: 'ADD' })).json.code, 7)
   await mustRun(t, pod, { ...run, command: 'DEL' })
-  const left = changes(before, await dump(host, pod)).filter((line) => /veth|c1|comment/.test(line))
-  t.deepEqual(left, [])
+  t.deepEqual(changes(before, await dump(host, pod)), [])
 })
 
 test('flannel masquerades when the daemon does not', async (t) => {
