@@ -1,6 +1,7 @@
 import type { Mac } from '../ip/mac.ts'
 import { IFF_PROMISC, IFF_RUNNING, IFF_UP, ifinfomsg } from './codec/ifinfo.ts'
 import type { BridgeData, BridgePort } from './codec/kind/bridge.ts'
+import type { MacvlanData } from './codec/kind/macvlan.ts'
 import type { VethPeer } from './codec/kind/veth.ts'
 import type { VxlanData } from './codec/kind/vxlan.ts'
 import type { LinkInfo } from './codec/kind.ts'
@@ -10,7 +11,7 @@ import { decodeBody, encodeBody } from './codec/struct.ts'
 import type { Given } from './codec/table.ts'
 import { present } from './present.ts'
 
-export type { BridgeData, BridgePort, VethPeer, VxlanData }
+export type { BridgeData, BridgePort, MacvlanData, VethPeer, VxlanData }
 
 /** A link as the kernel shows it. */
 export interface Link {
@@ -35,7 +36,12 @@ export interface Link {
   readonly linkIndex?: number
   readonly linkNetnsid?: number
   readonly bridge?: BridgeData
+  readonly macvlan?: MacvlanData
   readonly vxlan?: VxlanData
+  /** Text that somebody put there for people and programs to find (IFLA_IFALIAS). */
+  readonly alias?: string
+  /** A number to change or delete links together by; absent for 0, where all begin. */
+  readonly group?: number
   /** What its bridge keeps for this port. */
   readonly port?: BridgePort
   /** IN6_ADDR_GEN_MODE_*: 0 EUI-64, 1 none. */
@@ -62,15 +68,27 @@ export interface NewLink {
 
 export type LinkSpec =
   | ({ readonly kind: 'bridge' } & NewLink & BridgeData)
+  | ({ readonly kind: 'ifb' } & NewLink)
+  | ({
+      readonly kind: 'macvlan'
+      /** Index of the parent, in the socket's namespace also when `netnsFd` is another. */
+      readonly link: number
+    } & NewLink &
+      MacvlanData)
   | ({ readonly kind: 'veth'; readonly peer: VethPeer } & NewLink)
   | ({ readonly kind: 'vxlan' } & NewLink & VxlanData)
 
 type LinkAttrs = Given<typeof linkTable>
 
-/** Creates a link. EEXIST if the name is taken, or for a vxlan its id and port. */
+/**
+ * Creates a link. EEXIST if the name is taken, or for a vxlan its id and port; EOPNOTSUPP if the
+ * kernel does not have this kind. Alias and group are `setLink`'s.
+ */
 export function addLink(spec: LinkSpec): Request {
   const { name, mtu, mac, txQueueLength, up, master, netnsFd } = spec
-  const attrs = { name, mtu, mac, txQueueLength, master, netnsFd, info: infoOf(spec) }
+  const linkIndex = spec.kind === 'macvlan' ? spec.link : undefined
+  const info = infoOf(spec)
+  const attrs = { name, mtu, mac, txQueueLength, linkIndex, master, netnsFd, info }
   return {
     type: RTM_NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -83,6 +101,8 @@ function infoOf(spec: LinkSpec): LinkInfo {
   // The rest of the spec is the kind's own data: keys that a table does not know are not sent.
   if (spec.kind === 'bridge') return { kind: 'bridge', bridge: spec }
   if (spec.kind === 'vxlan') return { kind: 'vxlan', vxlan: spec }
+  if (spec.kind === 'macvlan') return { kind: 'macvlan', macvlan: spec }
+  if (spec.kind === 'ifb') return { kind: 'ifb' }
   return { kind: 'veth', veth: { peer: spec.peer } }
 }
 
@@ -99,13 +119,16 @@ export interface LinkChange {
   readonly txQueueLength?: number | undefined
   /** IN6_ADDR_GEN_MODE_*: 0 EUI-64, 1 none, so that no link-local address appears. */
   readonly addrGenMode?: number | undefined
+  /** At most 255 bytes; empty removes it. */
+  readonly alias?: string | undefined
+  readonly group?: number | undefined
 }
 
 /** Changes a link. With an index, `name` renames it, which older kernels allow only while it is down. */
 export function setLink(change: LinkRef & LinkChange): Request {
-  const { name, mtu, mac, master, netnsFd, txQueueLength, addrGenMode } = change
+  const { name, mtu, mac, master, netnsFd, txQueueLength, addrGenMode, alias, group } = change
   const afSpec = addrGenMode === undefined ? undefined : { inet6: { addrGenMode } }
-  const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, afSpec }
+  const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, alias, group, afSpec }
   const body = bodyFor(change, attrs, flagsOf(change))
   return { type: RTM_NEWLINK, flags: 0, body, op: `set link ${describe(change)}` }
 }
@@ -126,17 +149,47 @@ export function deleteLink(ref: LinkRef): Request {
   return { type: RTM_DELLINK, flags: 0, body, op: `delete link ${describe(ref)}` }
 }
 
+/**
+ * Deletes all links of a group in one operation, so that what the kernel waits for at each is
+ * waited for once. ENODEV if there is none. Throws `RangeError` for group 0, which is every link
+ * that nobody put into another.
+ */
+export function deleteLinks({ group }: { readonly group: number }): Request {
+  if (!(group > 0)) throw new RangeError(`Cannot delete the links of group ${group}`)
+  const body = encodeBody(ifinfomsg, {}, linkTable, { group })
+  return { type: RTM_DELLINK, flags: 0, body, op: `delete the links of group ${group}` }
+}
+
 /** Asks for one link. ENODEV if there is none. */
 export function getLink(ref: LinkRef): Request<Link> {
   const body = bodyFor(ref, { ...nameUnlessIndex(ref), extMask: SKIP_STATS })
   return { type: RTM_GETLINK, flags: 0, body, op: `get link ${describe(ref)}`, decode }
 }
 
-/** For a dump: all links, or the ports of one bridge. */
-export function listLinks({ master }: { readonly master?: number } = {}): Request<Link> {
-  const body = encodeBody(ifinfomsg, {}, linkTable, { master, extMask: SKIP_STATS })
+/** What a dump of links may be narrowed to. */
+interface LinkFilter {
+  /** Index of the bridge they are ports of. */
+  readonly master?: number | undefined
+  readonly kind?: string | undefined
+}
+
+/** For a dump: all links, the ports of one bridge, or those of a kind; the kernel filters. */
+export function listLinks({ master, kind }: LinkFilter = {}): Request<Link> {
+  const info = kind === undefined ? undefined : { kind }
+  const body = encodeBody(ifinfomsg, {}, linkTable, { master, info, extMask: SKIP_STATS })
   const op = master === undefined ? 'list links' : `list ports of bridge ${master}`
-  return { type: RTM_GETLINK, flags: 0, body, op, decode }
+  if (kind === undefined) return { type: RTM_GETLINK, flags: 0, body, op, decode }
+  return {
+    type: RTM_GETLINK,
+    flags: 0,
+    body,
+    op,
+    decode(_, payload) {
+      // The kernel answers all links when it does not have the kind.
+      const link = decodeLink(payload)
+      return link.kind === kind ? link : undefined
+    },
+  }
 }
 
 function bodyFor(
@@ -174,7 +227,7 @@ function decode(_type: number, payload: Uint8Array): Link {
 export function decodeLink(payload: Uint8Array): Link {
   const { header, attrs } = decodeBody(ifinfomsg, linkTable, payload)
   const { name = '', mtu = 0, operstate = 0, info = {} } = attrs
-  const { kind, bridge, vxlan, port = attrs.port } = info
+  const { kind, bridge, macvlan, vxlan, port = attrs.port } = info
   return present({
     index: header.index,
     name,
@@ -189,7 +242,10 @@ export function decodeLink(payload: Uint8Array): Link {
     linkIndex: attrs.linkIndex,
     linkNetnsid: attrs.linkNetnsid,
     bridge,
+    macvlan,
     vxlan,
+    alias: attrs.alias,
+    group: attrs.group || undefined,
     port,
     addrGenMode: attrs.afSpec?.inet6?.addrGenMode,
   })

@@ -1,17 +1,24 @@
 import { type BridgeData, type BridgePort, bridgeWire, portWire } from './kind/bridge.ts'
+import { type MacvlanData, macvlanWire } from './kind/macvlan.ts'
 import { type VethPeer, vethWire } from './kind/veth.ts'
 import { type VxlanData, vxlanWire } from './kind/vxlan.ts'
 import { decodeAttrs, writeAttr } from './table.ts'
 import { bytes, str, type Wire } from './wire.ts'
 
 /** How each kind's own data looks, by the kernel's name for the kind. */
-const kinds = { bridge: bridgeWire, vxlan: vxlanWire, veth: vethWire } as const
+const kinds = {
+  bridge: bridgeWire,
+  macvlan: macvlanWire,
+  veth: vethWire,
+  vxlan: vxlanWire,
+} as const
 
 /** IFLA_LINKINFO: a link's kind, that kind's data under its name, and the data of a bridge port. */
 export interface LinkInfo {
   readonly kind?: string | undefined
   readonly bridge?: BridgeData | undefined
   readonly vxlan?: VxlanData | undefined
+  readonly macvlan?: MacvlanData | undefined
   readonly veth?: { readonly peer?: VethPeer } | undefined
   readonly port?: BridgePort | undefined
 }

@@ -3,7 +3,7 @@ import { birthTable } from './ifinfo.ts'
 import { portWire } from './kind/bridge.ts'
 import { linkInfo } from './kind.ts'
 import { nested } from './table.ts'
-import { s32, u8, u32 } from './wire.ts'
+import { s32, str, u8, u32 } from './wire.ts'
 
 // uapi/linux/rtnetlink.h
 export const RTM_NEWLINK = 16
@@ -27,7 +27,9 @@ export const linkTable = {
   port: { type: 12, wire: portWire },
   operstate: { type: 16, wire: u8 },
   info: { type: 18, wire: linkInfo },
+  alias: { type: 20, wire: str },
   afSpec: { type: 26, wire: nested(afTable) },
+  group: { type: 27, wire: u32 },
   extMask: { type: 29, wire: u32 },
   linkNetnsid: { type: 37, wire: s32 },
 } as const

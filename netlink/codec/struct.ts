@@ -1,5 +1,5 @@
 import { type Attrs, align4, decodeAttrs, type Given, type Table, writeAttrs } from './table.ts'
-import type { Fixed } from './wire.ts'
+import type { Fixed, Wire } from './wire.ts'
 import { encode, type Writer } from './writer.ts'
 
 /** The fields of a fixed header in the C struct's order. */
@@ -53,6 +53,11 @@ export function struct<F extends Fields>(fields: F): Struct<F> {
       return values as Values<F>
     },
   }
+}
+
+/** A struct as an attribute's payload: fields that are absent are sent as zero. */
+export function payload<F extends Fields>(wire: Struct<F>): Wire<GivenValues<F>> {
+  return wire
 }
 
 /** A message's body: family header, then attributes. */

@@ -99,6 +99,23 @@ export const bool = fixed<boolean>(
   (bytes, at) => getU8(bytes, at) !== 0,
 )
 
+/**
+ * A number that has names: reads to the name, or to the number itself if it has none, so that what
+ * a newer kernel or another program uses stays readable.
+ */
+export function named<const T extends Readonly<Record<string, number>>>(
+  wire: Wire<number>,
+  names: T,
+): Wire<keyof T | number> {
+  return {
+    write: (out, value) => wire.write(out, typeof value === 'number' ? value : (names[value] ?? 0)),
+    read(payload) {
+      const value = wire.read(payload)
+      return Object.keys(names).find((name) => names[name] === value) ?? value
+    },
+  }
+}
+
 /** NLA_FLAG: present or absent, no payload. Only `true` is ever written. */
 export const flag: Wire<true> = { write() {}, read: () => true }
 

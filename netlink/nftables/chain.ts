@@ -15,7 +15,14 @@ const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 }
 type Hook = keyof typeof hooks
 
 /** NF_IP_PRI_*: nft's names for the priorities that matter here. */
-export const priorities = { raw: -300, mangle: -150, dstnat: -100, filter: 0, srcnat: 100 } as const
+export const priorities = {
+  raw: -300,
+  mangle: -150,
+  dstnat: -100,
+  filter: 0,
+  security: 50,
+  srcnat: 100,
+} as const
 
 /** What makes a chain a base chain: where packets enter it. */
 interface BaseChain {

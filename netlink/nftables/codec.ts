@@ -5,9 +5,10 @@
  * as it lies in a register or a packet.
  */
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from '../codec/message.ts'
-import { decodeBody, encodeBody, struct } from '../codec/struct.ts'
+import { nfgenmsg } from '../codec/nfnetlink.ts'
+import { decodeBody, encodeBody } from '../codec/struct.ts'
 import { type Attrs, listOf, nested, type Table, walkAttrs, writeAttr } from '../codec/table.ts'
-import { s32be, str, u8, u16be, u32be, u64be, type Wire } from '../codec/wire.ts'
+import { s32be, str, u32be, u64be, type Wire } from '../codec/wire.ts'
 import { expression } from './expression.ts'
 import { elementUserdata, nameUserdata, ruleUserdata, setUserdata, userdata } from './userdata.ts'
 import { data } from './value.ts'
@@ -47,9 +48,6 @@ export const messages = {
   getGeneration: 16,
 } as const
 export type MessageName = keyof typeof messages
-
-/** struct nfgenmsg */
-const nfgenmsg = struct({ family: u8, version: u8, resourceId: u16be })
 
 export const batchTable = { generation: { type: 1, wire: u32be } } as const
 export const generationTable = { id: { type: 1, wire: u32be } } as const

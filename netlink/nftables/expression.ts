@@ -12,14 +12,18 @@ import {
   writeAttr,
   writeAttrs,
 } from '../codec/table.ts'
-import { bytes, str, u8, u32be, u64be, type Wire } from '../codec/wire.ts'
+import { bytes, named, str, u8, u32be, u64be, type Wire } from '../codec/wire.ts'
 import type { Writer } from '../codec/writer.ts'
-import { data, named } from './value.ts'
+import { data } from './value.ts'
 
 /** The register that holds a verdict; 1 to 4 hold 16 bytes each, 8 to 23 alias them by fours. */
 export const NFT_REG_VERDICT = 0
 export const NFT_REG_1 = 1
+export const NFT_REG32_00 = 8
 export const NFT_LOOKUP_F_INV = 1
+/** Which address of the packet is looked up in the routing tables. */
+export const NFTA_FIB_F_SADDR = 1
+export const NFTA_FIB_F_DADDR = 2
 export const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
 
 const metaKeys = {
@@ -138,11 +142,30 @@ const unsaid: { readonly [K in keyof Tables]?: Attrs<Tables[K]> } = {
 export function normalExpression(expression: Expression): Expression {
   if (expression.name === 'unknown') return expression
   if (expression.name === 'counter') return { name: 'counter', attrs: {} }
+  if (expression.name === 'nat') return normalNat(expression)
   const added: Readonly<Record<string, unknown>> = unsaid[expression.name] ?? {}
   const kept = Object.entries(expression.attrs).filter(
     ([key, value]) => !(key in added && added[key] === value),
   )
   return { ...expression, attrs: Object.fromEntries(kept) }
+}
+
+/** NF_NAT_RANGE_MAP_IPS and _PROTO_SPECIFIED: the kernel sets them where there is a register. */
+const NAT_RANGE_IMPLIED = 3
+
+/** The kernel shows a single address or port as a range from itself to itself. */
+function normalNat({ attrs }: Extract<Expression, { name: 'nat' }>): Expression {
+  const { addressMaxReg, portMaxReg, flags = 0, ...kept } = attrs
+  const said = flags & ~NAT_RANGE_IMPLIED
+  return {
+    name: 'nat',
+    attrs: {
+      ...kept,
+      ...(addressMaxReg !== undefined && addressMaxReg !== kept.addressMinReg && { addressMaxReg }),
+      ...(portMaxReg !== undefined && portMaxReg !== kept.portMinReg && { portMaxReg }),
+      ...(said > 0 && { flags: said }),
+    },
+  }
 }
 
 const NFTA_EXPR_NAME = 1

@@ -4,6 +4,7 @@
  */
 import { addressBits, addressToBytes, type Family } from '../../ip/address.ts'
 import { firstAddress, type Prefix } from '../../ip/prefix.ts'
+import { align4 } from '../codec/table.ts'
 import { encode } from '../codec/writer.ts'
 import { families } from './codec.ts'
 import {
@@ -12,6 +13,9 @@ import {
   NFT_LOOKUP_F_INV,
   NFT_REG_1,
   NFT_REG_VERDICT,
+  NFT_REG32_00,
+  NFTA_FIB_F_DADDR,
+  NFTA_FIB_F_SADDR,
 } from './expression.ts'
 import type { VerdictName } from './value.ts'
 
@@ -28,12 +32,23 @@ export const addressOffsets = {
   6: { source: 8, destination: 24 },
 } as const
 
+/** IPPROTO_* of those that have ports, all in the same place of their header. */
+export const transportProtocols = { tcp: 6, udp: 17, sctp: 132 } as const
+export type TransportProtocol = keyof typeof transportProtocols
+
+/** IPS_*, uapi/linux/netfilter/nf_conntrack_common.h. */
+export const connectionStatus = { snat: 0x10, dnat: 0x20 } as const
+
+/** RTN_LOCAL, uapi/linux/rtnetlink.h. */
+export const RTN_LOCAL = 2
+
+const IFNAMSIZ = 16
 const dreg = NFT_REG_1
 const sreg = NFT_REG_1
 
 /** Only packets of this family; in an inet or bridge table it must precede a match of addresses. */
 export function familyIs(family: Family): Expression[] {
-  const value = Uint8Array.of(family === 4 ? families.ip : families.ip6)
+  const value = Uint8Array.of(familyNumber(family))
   return [
     { name: 'meta', attrs: { key: 'nfproto', dreg } },
     { name: 'cmp', attrs: { sreg, op: 'eq', data: { value } } },
@@ -58,6 +73,14 @@ export function addressIn(
   return [
     loadAddress(side, set.family, addressBits(set.family) / 8),
     { name: 'lookup', attrs: { set: set.name, sreg, ...(not && { flags: NFT_LOOKUP_F_INV }) } },
+  ]
+}
+
+/** `ip daddr vmap @MAP`: goes where a map of verdicts leads for the address. */
+export function addressVerdict(side: Side, map: { name: string; family: Family }): Expression[] {
+  return [
+    loadAddress(side, map.family, addressBits(map.family) / 8),
+    { name: 'lookup', attrs: { set: map.name, sreg, dreg: NFT_REG_VERDICT } },
   ]
 }
 
@@ -86,6 +109,76 @@ export function addressIs(side: Side, prefix: Prefix, { not }: MatchOptions = {}
   ]
 }
 
+/** `ip saddr . ip daddr @SET`: the packet's two ends, in a set of pairs. */
+export function addressPairIn(set: { name: string; family: Family }): Expression[] {
+  const { family, name } = set
+  const length = addressBits(family) / 8
+  const second = partRegisters([length, length])[1] ?? dreg
+  return [
+    loadAddress('source', family, length),
+    loadAddress('destination', family, length, second),
+    { name: 'lookup', attrs: { set: name, sreg } },
+  ]
+}
+
+/** `fib daddr type local`: the packet is for an address of this host. In a chain that has a hook. */
+export function destinationIsLocal(options: MatchOptions = {}): Expression[] {
+  return fibTypeIs(NFTA_FIB_F_DADDR, RTN_LOCAL, options)
+}
+
+/** `fib saddr type local`: the packet is from an address of this host. */
+export function sourceIsLocal(options: MatchOptions = {}): Expression[] {
+  return fibTypeIs(NFTA_FIB_F_SADDR, RTN_LOCAL, options)
+}
+
+function fibTypeIs(flags: number, type: number, { not }: MatchOptions): Expression[] {
+  return [
+    { name: 'fib', attrs: { dreg, result: 'type', flags } },
+    { name: 'cmp', attrs: { sreg, op: not ? 'neq' : 'eq', data: { value: hostUint32(type) } } },
+  ]
+}
+
+/** `ct status dnat`: the connection's destination was rewritten, or its source. */
+export function statusHas(status: keyof typeof connectionStatus): Expression[] {
+  return [
+    { name: 'ct', attrs: { dreg, key: 'status' } },
+    bitwiseAnd(hostUint32(connectionStatus[status])),
+    { name: 'cmp', attrs: { sreg, op: 'neq', data: { value: hostUint32(0) } } },
+  ]
+}
+
+/** `iifname NAME` or `oifname NAME`; by name, so it holds whenever such an interface comes. */
+export function interfaceIs(
+  direction: 'input' | 'output',
+  name: string,
+  { not }: MatchOptions = {},
+): Expression[] {
+  const value = new Uint8Array(IFNAMSIZ)
+  const { written } = new TextEncoder().encodeInto(name, value)
+  if (written >= IFNAMSIZ) throw new RangeError(`interface name ${name} is too long`)
+  return [
+    { name: 'meta', attrs: { key: direction === 'input' ? 'iifname' : 'oifname', dreg } },
+    { name: 'cmp', attrs: { sreg, op: not ? 'neq' : 'eq', data: { value } } },
+  ]
+}
+
+/** `meta l4proto PROTOCOL`; in IPv6 it is the one after the extension headers. */
+export function protocolIs(protocol: TransportProtocol, { not }: MatchOptions = {}): Expression[] {
+  const value = Uint8Array.of(transportProtocols[protocol])
+  return [
+    { name: 'meta', attrs: { key: 'l4proto', dreg } },
+    { name: 'cmp', attrs: { sreg, op: not ? 'neq' : 'eq', data: { value } } },
+  ]
+}
+
+/** `meta l4proto @SET`, a set of `inet_proto`. */
+export function protocolIn(set: string): Expression[] {
+  return [
+    { name: 'meta', attrs: { key: 'l4proto', dreg } },
+    { name: 'lookup', attrs: { set, sreg } },
+  ]
+}
+
 /** `counter` */
 export function counter(): Expression {
   return { name: 'counter', attrs: {} }
@@ -105,9 +198,35 @@ export function verdict(code: VerdictName, chain?: string): Expression {
   return { name: 'immediate', attrs: { dreg: NFT_REG_VERDICT, data: { verdict } } }
 }
 
-function loadAddress(side: Side, family: Family, length: number): Expression {
+/** The whole of an address of the packet into a register, or its first bytes. */
+export function loadAddress(
+  side: Side,
+  family: Family,
+  length: number,
+  register: number = dreg,
+): Expression {
   const offset = addressOffsets[family][side]
-  return { name: 'payload', attrs: { dreg, base: 'network', offset, length } }
+  return { name: 'payload', attrs: { dreg: register, base: 'network', offset, length } }
+}
+
+/**
+ * The registers that the parts of a concatenation, of these lengths in bytes, lie in: one after
+ * the other, each from a 4-byte bound on. The kernel calls a register by its 16-byte name where it
+ * has one.
+ */
+export function partRegisters(lengths: readonly number[]): number[] {
+  const registers: number[] = []
+  let word = 0
+  for (const length of lengths) {
+    registers.push(word % 4 === 0 ? NFT_REG_1 + word / 4 : NFT_REG32_00 + word)
+    word += align4(length) / 4
+  }
+  return registers
+}
+
+/** NFPROTO_* */
+export function familyNumber(family: Family): number {
+  return family === 4 ? families.ip : families.ip6
 }
 
 function bitwiseAnd(mask: Uint8Array): Expression {

@@ -10,8 +10,11 @@ import {
   NF_NAT_RANGE_PROTO_RANDOM_FULLY,
   NFT_LOOKUP_F_INV,
   NFT_REG_1,
+  NFTA_FIB_F_DADDR,
+  NFTA_FIB_F_SADDR,
 } from './expression.ts'
-import { addressOffsets } from './match.ts'
+import { addressOffsets, connectionStatus, RTN_LOCAL } from './match.ts'
+import { formatPort, formatProtocol, formatText, hex } from './render-value.ts'
 import type { Rule } from './rule.ts'
 
 /** One rule of a table of this family, with its comment, on one line. */
@@ -21,10 +24,14 @@ export function renderRule(rule: Rule, family: TableFamily): string {
     ...(family === 'ip6' && { family: 6 }),
   }
   const words: string[] = []
-  for (const expression of rule.expressions) {
+  for (const [index, expression] of rule.expressions.entries()) {
     const next = load(state, expression)
-    if (next) state = next
-    else words.push(renderExpression(expression, state.loaded ?? nothing))
+    if (!next) words.push(renderExpression(expression, state.loaded ?? nothing))
+    // nft leaves out what follows from `ip` or `ip6` in later words.
+    else if (next.family !== state.family && !rule.expressions.slice(index).some(isOfNetwork)) {
+      words.push(`meta nfproto ipv${next.family}`)
+    }
+    state = next ?? state
   }
   if (rule.comment !== undefined) words.push(`comment "${rule.comment}"`)
   return words.join(' ')
@@ -36,9 +43,23 @@ interface State {
   readonly loaded?: Loaded
 }
 
+/** How to print what a field is compared with. */
+type Kind =
+  | 'nfproto'
+  | 'mark'
+  | 'fibtype'
+  | 'status'
+  | 'name'
+  | 'l4proto'
+  | 'port'
+  | 'found'
+  | 4
+  | 6
+  | 'other'
+
 interface Loaded {
   readonly text: string
-  readonly kind: 'nfproto' | 'mark' | 4 | 6 | 'other'
+  readonly kind: Kind
   readonly mask?: Uint8Array
 }
 
@@ -55,11 +76,17 @@ function load(state: State, expression: Expression): State | undefined {
   if (name === 'bitwise' && expression.attrs.mask?.value) {
     return { ...state, loaded: { ...loaded, mask: expression.attrs.mask.value } }
   }
-  // nft leaves out what follows from `ip` or `ip6` in the next words.
   if (name === 'cmp' && loaded.kind === 'nfproto') {
     return { family: expression.attrs.data?.value?.[0] === families.ip ? 4 : 6 }
   }
+  if (name === 'lookup' && expression.attrs.dreg === NFT_REG_1) {
+    return { ...state, loaded: { text: renderLookup(expression, loaded), kind: 'found' } }
+  }
   return undefined
+}
+
+function isOfNetwork(expression: Expression): boolean {
+  return expression.name === 'payload' && expression.attrs.base === 'network'
 }
 
 function renderExpression(expression: Expression, loaded: Loaded): string {
@@ -68,6 +95,7 @@ function renderExpression(expression: Expression, loaded: Loaded): string {
   if (name === 'lookup') return renderLookup(expression, loaded)
   if (name === 'counter') return 'counter'
   if (name === 'masq') return renderMasquerade(expression)
+  if (name === 'nat') return renderNat(expression, loaded)
   if (name === 'immediate') return renderVerdict(expression)
   return name === 'unknown' ? `[${expression.kind}]` : `[${name}]`
 }
@@ -78,8 +106,8 @@ function loadedField(expression: Expression, family: Family | undefined): Loaded
   if (name === 'payload' && expression.attrs.sreg === undefined) {
     return payloadField(expression, family)
   }
-  if (name === 'ct') return { text: `ct ${expression.attrs.key}`, kind: 'other' }
-  if (name === 'fib') return { text: `fib ${expression.attrs.result}`, kind: 'other' }
+  if (name === 'ct' && expression.attrs.sreg === undefined) return ctField(expression)
+  if (name === 'fib') return fibField(expression)
   return undefined
 }
 
@@ -93,8 +121,20 @@ function append(loaded: Loaded, { text }: Loaded): Loaded {
 }
 
 function metaField({ attrs: { key } }: Named<'meta'>): Loaded {
-  const kind = key === 'nfproto' || key === 'mark' ? key : 'other'
+  if (key === 'iifname' || key === 'oifname') return { text: key, kind: 'name' }
+  const kind = key === 'nfproto' || key === 'mark' || key === 'l4proto' ? key : 'other'
   return { text: `meta ${key}`, kind }
+}
+
+function ctField({ attrs: { key } }: Named<'ct'>): Loaded {
+  return { text: `ct ${key}`, kind: key === 'status' ? key : 'other' }
+}
+
+function fibField({ attrs: { result, flags = 0 } }: Named<'fib'>): Loaded {
+  const address = flags === NFTA_FIB_F_SADDR ? 'saddr' : 'daddr'
+  const isPlain = flags === NFTA_FIB_F_SADDR || flags === NFTA_FIB_F_DADDR
+  const kind = result === 'type' ? 'fibtype' : 'other'
+  return { text: `fib ${isPlain ? address : `[${flags}]`} ${result}`, kind }
 }
 
 function payloadField({ attrs }: Named<'payload'>, family: Family | undefined): Loaded {
@@ -104,6 +144,9 @@ function payloadField({ attrs }: Named<'payload'>, family: Family | undefined): 
     const { source, destination } = addressOffsets[family]
     if (offset === source) return { text: `${ip} saddr`, kind: family }
     if (offset === destination) return { text: `${ip} daddr`, kind: family }
+  }
+  if (base === 'transport' && length === 2 && (offset === 0 || offset === 2)) {
+    return { text: offset === 0 ? 'th sport' : 'th dport', kind: 'port' }
   }
   return { text: `@${base},${offset},${length}`, kind: 'other' }
 }
@@ -123,7 +166,10 @@ function renderCompare({ attrs }: Named<'cmp'>, { text, kind, mask }: Loaded): s
   const operator = operators[op] ?? `[${op}]`
   const unlessEqual = op === 'eq' ? '' : `${operator} `
   if (kind === 4 || kind === 6) return `${text} ${unlessEqual}${renderPrefix(kind, value, mask)}`
-  const number = kind === 'mark' ? hostNumber : hex
+  if (kind === 'status' && mask && op === 'neq' && value.every((byte) => byte === 0)) {
+    return `${text} ${statusName(mask)}`
+  }
+  const number = formats[kind] ?? hex
   if (mask) return `${text} & ${number(mask)} ${operator} ${number(value)}`
   return `${text} ${unlessEqual}${number(value)}`
 }
@@ -161,12 +207,33 @@ function oneBits(mask: Uint8Array): number {
   return count
 }
 
-/** Bytes as they lie: `0x0a000001`. */
-export function hex(value: Uint8Array): string {
-  return `0x${Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')}`
+function renderNat({ attrs }: Named<'nat'>, { text, kind }: Loaded): string {
+  const { type, family } = attrs
+  const words = family === families.ip ? `${type} ip` : `${type} ip6`
+  return kind === 'found' && attrs.addressMinReg === NFT_REG_1
+    ? `${words} to ${text}`
+    : `[${words}]`
+}
+
+/** The values that are not plain bytes. */
+const formats: { readonly [K in Kind]?: (value: Uint8Array) => string } = {
+  mark: hostNumber,
+  status: statusName,
+  fibtype: (value) => (value[0] === RTN_LOCAL ? 'local' : hostNumber(value)),
+  name: formatText,
+  l4proto: formatProtocol,
+  port: formatPort,
 }
 
 /** A number as a register holds it, least significant byte first. */
 function hostNumber(value: Uint8Array): string {
   return hex(Uint8Array.from(value).reverse())
+}
+
+function statusName(value: Uint8Array): string {
+  const [first, ...others] = value
+  const names = Object.entries(connectionStatus).filter(([, bit]) => bit === first)
+  return others.some((byte) => byte !== 0)
+    ? hostNumber(value)
+    : (names[0]?.[0] ?? hostNumber(value))
 }

@@ -1,12 +1,12 @@
 /** A table as nft prints it: the form to review a firewall in, in tests, logs and status. */
-import { addressFromBytes, formatAddress } from '../../ip/address.ts'
-import { formatPrefix, hostPrefix } from '../../ip/prefix.ts'
 import { type Chain, priorities } from './chain.ts'
 import type { TableFamily } from './codec.ts'
-import { formatDataType } from './data-type.ts'
+import { type DataType, formatDataType } from './data-type.ts'
 import type { SetElement } from './element.ts'
-import { elementRanges, prefixRange, type Range } from './interval.ts'
-import { hex, renderRule } from './render-rule.ts'
+import { elementRanges } from './interval.ts'
+import { renderRule } from './render-rule.ts'
+import { formatValue, hex, renderRange } from './render-value.ts'
+import type { NftSet } from './set.ts'
 import type { ChainSpec, SetSpec, TableSpec } from './table-spec.ts'
 
 /** The whole table, a block of nft's syntax with tabs. */
@@ -39,29 +39,31 @@ function renderSet(set: SetSpec): string[] {
   ])
 }
 
-function renderElements({ flags, elements }: SetSpec): string[] {
+function renderElements({ key, data, flags, elements }: SetSpec): string[] {
   if (flags.includes('interval') && elements.every(({ keyEnd }) => !keyEnd)) {
     return elementRanges(elements).map(renderRange)
   }
-  return elements.map(renderElement)
+  return elements.toSorted(byKey).map((element) => renderElement(key, data, element))
 }
 
-function renderElement({ key, comment: text }: SetElement): string {
-  const address = addressFromBytes(key)
-  const value = address ? formatAddress(address) : hex(key)
-  return text === undefined ? value : `${value} ${comment(text)}`
+/** As nft lists them. */
+function byKey({ key: a }: SetElement, { key: b }: SetElement): number {
+  const at = a.findIndex((byte, index) => byte !== b[index])
+  return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0)
 }
 
-/** A range as the one prefix it is, or with its bounds. */
-export function renderRange({ first, last }: Range): string {
-  for (let length = 0; length < hostPrefix(first).length; length++) {
-    const range = prefixRange({ address: first, length })
-    if (range.first.value === first.value && range.last.value === last.value) {
-      return formatPrefix({ address: first, length })
-    }
-  }
-  const text = formatAddress(first)
-  return first.value === last.value ? text : `${text}-${formatAddress(last)}`
+function renderElement(type: DataType, data: NftSet['data'], element: SetElement): string {
+  const { key, keyEnd, comment: text } = element
+  const words = [formatValue(type, key, keyEnd)]
+  if (text !== undefined) words.push(comment(text))
+  if (data !== undefined) words.push(`: ${renderData(data, element)}`)
+  return words.join(' ')
+}
+
+function renderData(type: DataType | 'verdict', { data }: SetElement): string {
+  if (data === undefined) return '[no data]'
+  if (data instanceof Uint8Array) return type === 'verdict' ? hex(data) : formatValue(type, data)
+  return data.chain === undefined ? `${data.code}` : `${data.code} ${data.chain}`
 }
 
 function renderChain(chain: ChainSpec, family: TableFamily): string[] {
@@ -74,7 +76,20 @@ function renderChain(chain: ChainSpec, family: TableFamily): string[] {
 
 function renderBase({ base }: Chain): string[] {
   if (!base) return []
-  const named = Object.entries(priorities).find(([, value]) => value === base.priority)
-  const priority = named?.[0] ?? base.priority
-  return [`type ${base.type} hook ${base.hook} priority ${priority}; policy ${base.policy};`]
+  const { type, hook, policy } = base
+  return [`type ${type} hook ${hook} priority ${priorityName(base)}; policy ${policy};`]
+}
+
+/** So far from a priority that has a name nft still says it by that name. */
+const REACH = 10
+
+/** nft has names for the priorities of address translation only at the hooks they are for. */
+function priorityName({ hook, priority }: NonNullable<Chain['base']>): string {
+  const near = Object.entries(priorities).find(([, value]) => Math.abs(priority - value) <= REACH)
+  const [name = '', value = 0] = near ?? []
+  const isElsewhere =
+    (name === 'dstnat' && hook !== 'prerouting') || (name === 'srcnat' && hook !== 'postrouting')
+  if (name === '' || isElsewhere) return `${priority}`
+  const offset = priority - value
+  return offset === 0 ? name : `${name} ${offset < 0 ? '-' : '+'} ${Math.abs(offset)}`
 }

@@ -31,11 +31,13 @@ export interface TableReading {
 
 /** The operations that make the table and all in it, for a transaction in which it is new. */
 export function createTable(spec: TableSpec): Request[] {
+  const late = spec.sets.filter(({ data }) => data === 'verdict')
   return [
     addTable(spec),
-    ...spec.sets.flatMap((set) => createSet(spec, set)),
-    // Every chain before any rule, so that rules can jump to chains that come later.
+    ...spec.sets.flatMap((set) => (late.includes(set) ? addSet(spec, set) : createSet(spec, set))),
+    // Every chain before any rule or element that jumps to it.
     ...spec.chains.map((chain) => addChain(spec, chain)),
+    ...late.flatMap(({ name, elements }) => addElements({ table: spec, set: name }, elements)),
     ...spec.chains.flatMap(({ name, rules }) => rules.map((rule) => addRule(spec, name, rule))),
   ]
 }

@@ -8,7 +8,7 @@ import {
   prefixRanges,
   rangeElements,
 } from '../../netlink/nftables/interval.ts'
-import { renderRange } from '../../netlink/nftables/render.ts'
+import { renderRange } from '../../netlink/nftables/render-value.ts'
 import { addresses, prefixes } from '../vectors/nftables/samples.ts'
 
 function addressArbitrary(family: Family): fc.Arbitrary<Address> {

@@ -23,7 +23,7 @@ import { addRule, listRules } from '../../netlink/nftables/rule.ts'
 import { listSets } from '../../netlink/nftables/set.ts'
 import { listTables } from '../../netlink/nftables/table.ts'
 import { createTable, sameTable, type TableSpec } from '../../netlink/nftables/table-spec.ts'
-import { daemonSample, pluginSample } from '../vectors/nftables/samples.ts'
+import { daemonSample, pluginSample, portsSample } from '../vectors/nftables/samples.ts'
 
 interface Vector {
   readonly sent: readonly string[]
@@ -83,6 +83,7 @@ function tableOf(datagrams: readonly string[] = []): TableSpec {
 for (const [name, sample] of [
   ['daemon', daemonSample],
   ['plugin', pluginSample],
+  ['ports', portsSample],
 ] as const) {
   test(`renderTable: the ${name}'s table reads as the approved text`, (t) => {
     t.is(`${renderTable(sample)}\n`, rules(name))
@@ -99,7 +100,7 @@ for (const [name, sample] of [
 }
 
 test('createTable: the bytes of the samples are the approved ones', (t) => {
-  const ours = [daemonSample, pluginSample].map((sample) =>
+  const ours = [daemonSample, pluginSample, portsSample].map((sample) =>
     Buffer.from(encodeMessages(createTable(sample), 1, 0)).toString('hex'),
   )
   t.deepEqual(ours, vector('approved').sent as string[])
@@ -142,19 +143,19 @@ test('renderRule: names in brackets what it does not know how to print', (t) => 
   t.deepEqual(
     chain?.rules.map((rule) => renderRule(rule, 'inet')),
     [
-      'fib type 0x02000000 meta l4proto . @transport,2,2 map @ports [nat]',
-      'ct status & 0x20000000 != 0x00000000 [meta]',
-      'meta l4proto 0x06 @transport,2,2 >= 0x0050 @transport,2,2 <= 0x005a ct state & 0x06000000 != 0x00000000 accept comment "known"',
-      'meta iifname 0x636e6930000000000000000000000000 jump other',
-      'meta l4proto 0x06 ip daddr . @transport,2,2 vmap @places',
-      'ip6 daddr fc00::1 meta l4proto 0x06 [range] [immediate] [immediate] [nat]',
+      'fib daddr type local dnat ip to meta l4proto . th dport map @ports',
+      'ct status dnat [meta]',
+      'meta l4proto tcp th dport >= 80 th dport <= 90 ct state & 0x06000000 != 0x00000000 accept comment "known"',
+      'iifname "cni0" jump other',
+      'meta l4proto tcp ip daddr . th dport vmap @places',
+      'ip6 daddr fc00::1 meta l4proto tcp [range] [immediate] [immediate] [dnat ip6]',
       'meta 8 0x0100 @link,6,6 @strangers [limit] [log]',
     ],
   )
 })
 
 test('addRule: a rule that nft wrote survives decoding and encoding, unknown parts too', (t) => {
-  for (const name of ['daemon', 'plugin', 'rich']) {
+  for (const name of ['daemon', 'plugin', 'ports', 'rich']) {
     for (const { rules } of tableOf(vector(name).received).chains) {
       for (const rule of rules) {
         const { type, body } = addRule(ref, 'any', rule)

@@ -18,6 +18,7 @@ import {
   requestCases,
   undoCases,
 } from './cases.ts'
+import { trafficCases, trafficReplies, trafficUndoCases } from './traffic-cases.ts'
 
 const namespace = `heddle-vec-${process.pid}`
 const peer = `${namespace}-peer`
@@ -80,9 +81,9 @@ function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
 }
 
-function recordRequest({ name, command, ours }: RequestCase): object {
+function recordRequest({ name, command, ours, mayFail }: RequestCase): object {
   const { sent, status } = record(command)
-  if (status !== 0) throw new Error(`${command}: failed`)
+  if (status !== 0 && !mayFail) throw new Error(`${command}: failed`)
   // Questions that come before the change, such as a link's number, are not the case.
   return { name, command, theirs: sent.at(-1), ours: { ...ours, body: hexOf(ours.body) } }
 }
@@ -125,9 +126,11 @@ try {
   const requests = requestCases.map(recordRequest)
   const replies = replyCases.map(recordReply)
   const errors = refusals.map(recordReply)
-  const undone = undoCases.map(recordRequest)
+  requests.push(...trafficCases.map(recordRequest))
+  replies.push(...trafficReplies.map(recordReply))
+  requests.push(...trafficUndoCases.map(recordRequest), ...undoCases.map(recordRequest))
   const events = await recordEvents()
-  const vectors = { requests: [...requests, ...undone], replies, errors, events }
+  const vectors = { requests, replies, errors, events }
   const file = join(import.meta.dirname, 'recorded.json')
   writeFileSync(file, `${JSON.stringify(vectors, null, 1)}\n`)
 } finally {

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { encodeMessages } from '../../../netlink/codec/message.ts'
 import { renderTable } from '../../../netlink/nftables/render.ts'
 import { createTable } from '../../../netlink/nftables/table-spec.ts'
-import { daemonSample, pluginSample, richRules } from './samples.ts'
+import { daemonSample, pluginSample, portsSample, richRules } from './samples.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'heddle-vectors-'))
 const trace = join(scratch, 'trace')
@@ -67,10 +67,11 @@ function version(tool: string): string {
 try {
   captureTable('daemon', `${renderTable(daemonSample)}\n`)
   captureTable('plugin', `${renderTable(pluginSample)}\n`)
+  captureTable('ports', `${renderTable(portsSample)}\n`)
   captureTable('rich', richRules)
   captureIptables('iptables', 'iptables -A FORWARD -s 10.244.0.0/16 -j ACCEPT')
   captureIptables('ip6tables', 'ip6tables -A FORWARD -d fc00:0:0:8000::/49 -j ACCEPT')
-  const ours = [daemonSample, pluginSample].map((table) =>
+  const ours = [daemonSample, pluginSample, portsSample].map((table) =>
     Buffer.from(encodeMessages(createTable(table), 1, 0)).toString('hex'),
   )
   write('approved', { command: 'createTable of the samples', sent: ours })

@@ -1,9 +1,35 @@
 /** Tables like those heddle makes on a host, for the vectors and the tests that read them. */
 import { daemonTable } from '../../../firewall/daemon-table.ts'
 import { masqueradeTable } from '../../../firewall/masquerade-table.ts'
-import { parseAddress } from '../../../ip/address.ts'
+import { addressToBytes, parseAddress } from '../../../ip/address.ts'
 import { type Prefix, parsePrefix } from '../../../ip/prefix.ts'
-import type { TableSpec } from '../../../netlink/nftables/table-spec.ts'
+import { priorities } from '../../../netlink/nftables/chain.ts'
+import type { Expression } from '../../../netlink/nftables/expression.ts'
+import { pairElement, prefixRange } from '../../../netlink/nftables/interval.ts'
+import {
+  addressIs,
+  addressPairIn,
+  addressVerdict,
+  counter,
+  destinationIsLocal,
+  familyIs,
+  interfaceIs,
+  masquerade,
+  protocolIn,
+  protocolIs,
+  sourceIsLocal,
+  statusHas,
+  transportProtocols,
+  verdict,
+} from '../../../netlink/nftables/match.ts'
+import {
+  dnatToMap,
+  endpointData,
+  portKey,
+  portMapType,
+} from '../../../netlink/nftables/port-map.ts'
+import type { Rule } from '../../../netlink/nftables/rule.ts'
+import type { SetSpec, TableSpec } from '../../../netlink/nftables/table-spec.ts'
 
 export function prefixes(...texts: readonly string[]): Prefix[] {
   return texts.flatMap((text) => parsePrefix(text) ?? [])
@@ -39,7 +65,133 @@ export const pluginSample: TableSpec = masqueradeTable([
   },
 ])
 
-/** Objects beyond what heddle writes today: what port mappings need, and intervals of two parts. */
+const [container4, container6, host4, host6] = addresses(
+  '10.88.0.5',
+  'fd00:88::5',
+  '192.0.2.1',
+  '2001:db8::1',
+)
+const [near4, near6] = [
+  prefixes('10.88.0.0/16', '10.88.0.5/32'),
+  prefixes('fd00:88::/64', 'fd00:88::5/128'),
+]
+
+function portMap(family: 4 | 6, byAddress: boolean): SetSpec {
+  const [container, host] = family === 4 ? [container4, host4] : [container6, host6]
+  if (!container || !host) throw new Error('an address above is none')
+  const on = byAddress ? { address: host } : {}
+  return {
+    name: `${byAddress ? 'at' : 'ports'}${family}`,
+    ...portMapType(family, { byAddress }),
+    flags: [],
+    elements: [
+      {
+        key: portKey({ protocol: 'tcp', port: 8080, ...on }),
+        data: endpointData({ address: container, port: 80 }),
+        comment: 'brnet c1 eth0',
+      },
+      {
+        key: portKey({ protocol: 'sctp', port: 65535, ...on }),
+        data: endpointData({ address: container, port: 1 }),
+      },
+    ],
+  }
+}
+
+function nearSet(family: 4 | 6): SetSpec {
+  const [source, destination] = (family === 4 ? near4 : near6).map(prefixRange)
+  if (!source || !destination) throw new Error('a prefix above is none')
+  const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
+  const elements = [pairElement(source, destination)]
+  return { name: `near${family}`, key: [type, type], flags: ['interval'], elements }
+}
+
+const rulesOf = (...rules: readonly (readonly Expression[])[]): Rule[] =>
+  rules.map((expressions) => ({ expressions }))
+
+/** Every statement that published ports are made of. */
+export const portsSample: TableSpec = {
+  family: 'inet',
+  name: 'ports',
+  sets: [
+    ...([4, 6] as const).flatMap((family) => [
+      portMap(family, false),
+      portMap(family, true),
+      nearSet(family),
+    ]),
+    {
+      name: 'places',
+      key: ['ipv4_addr'],
+      data: 'verdict',
+      flags: [],
+      elements: addresses('127.0.0.1').map((address) => ({
+        key: addressToBytes(address),
+        data: { code: 'jump', chain: 'ports' },
+        comment: 'loopback',
+      })),
+    },
+    {
+      name: 'protocols',
+      key: ['inet_proto'],
+      flags: ['constant'],
+      elements: Object.values(transportProtocols).map((number) => ({ key: Uint8Array.of(number) })),
+    },
+  ],
+  chains: [
+    {
+      name: 'ports',
+      rules: rulesOf(
+        [...familyIs(4), ...dnatToMap({ name: 'at4', family: 4 }, { byAddress: true })],
+        dnatToMap({ name: 'ports4', family: 4 }),
+        [...familyIs(6), ...dnatToMap({ name: 'at6', family: 6 }, { byAddress: true })],
+        dnatToMap({ name: 'ports6', family: 6 }),
+      ),
+    },
+    {
+      name: 'raw',
+      base: { type: 'filter', hook: 'prerouting', priority: priorities.raw - 10, policy: 'accept' },
+      rules: rulesOf(
+        [
+          ...interfaceIs('input', 'lo', { not: true }),
+          ...familyIs(4),
+          ...prefixes('127.0.0.0/8').flatMap((loopback) => addressIs('destination', loopback)),
+          verdict('drop'),
+        ],
+        [...sourceIsLocal({ not: true }), counter(), verdict('return')],
+      ),
+    },
+    {
+      name: 'prerouting',
+      base: { type: 'nat', hook: 'prerouting', priority: priorities.dstnat + 5, policy: 'accept' },
+      rules: rulesOf(
+        [...destinationIsLocal(), verdict('jump', 'ports')],
+        [...protocolIn('protocols'), ...destinationIsLocal(), verdict('jump', 'ports')],
+        [...familyIs(4), ...addressVerdict('destination', { name: 'places', family: 4 })],
+        [...familyIs(6), ...destinationIsLocal(), verdict('jump', 'ports')],
+        [...protocolIs('udp', { not: true }), verdict('return')],
+      ),
+    },
+    {
+      name: 'output',
+      base: { type: 'nat', hook: 'output', priority: priorities.dstnat + 5, policy: 'accept' },
+      rules: rulesOf([...interfaceIs('output', 'lo'), verdict('jump', 'ports')]),
+    },
+    {
+      name: 'postrouting',
+      base: { type: 'nat', hook: 'postrouting', priority: priorities.srcnat, policy: 'accept' },
+      rules: rulesOf(
+        ...([4, 6] as const).map((family) => [
+          ...statusHas('dnat'),
+          ...familyIs(family),
+          ...addressPairIn({ name: `near${family}`, family }),
+          masquerade(),
+        ]),
+      ),
+    },
+  ],
+}
+
+/** Objects beyond what heddle writes: vmaps, intervals of two parts, statements of others. */
 export const richRules = `table inet rich {
 	comment "all kinds"
 	set fixed6 {
