@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from '#fs'
 import type { Dns, IpConfig, Route } from '../cni/protocol/result.ts'
 import { type Address, formatAddress, parseAddress } from '../ip/address.ts'
 import { formatPrefix } from '../ip/prefix.ts'
@@ -7,18 +8,24 @@ import {
   type LockedFolder,
   lockFolder,
   readLastReserved,
-  readReservations,
   removeReservation,
-  reserve,
-  stage,
-  unstage,
   writeLastReserved,
 } from './folder.ts'
-import { type Owner, ownership } from './owner.ts'
+import { readResting } from './freed.ts'
+import {
+  findHoldings,
+  type Holding,
+  type Holdings,
+  note,
+  openHoldings,
+  settle,
+} from './holdings.ts'
+import type { Owner } from './owner.ts'
 import type { IpamPlan, SetPlan } from './plan.ts'
 import { formatRangeSet, rangeFor } from './ranges.ts'
 import { readResolvConf } from './resolv-conf.ts'
 import { type Candidate, search } from './search.ts'
+import { type Staged, stage, take, unstage } from './stage.ts'
 
 /** The part of an ADD's result that IPAM answers; `ips` in the order of the range sets. */
 export interface Allocation {
@@ -38,64 +45,97 @@ export function allocate(plan: IpamPlan, owner: Owner, deps: IpamDeps): Allocati
 }
 
 function reserveAll(plan: IpamPlan, owner: Owner, deps: IpamDeps): readonly Candidate[] {
-  using folder = lockFolder(plan, deps)
-  const ledger = readLedger(folder, owner, deps)
+  const staged = stage(plan, owner)
+  try {
+    using folder = lockFolder(plan, deps)
+    const holdings = openHoldings(folder, deps)
+    const own = addressesOf(findHoldings(holdings, owner, deps))
+    const claimed = claimAll(plan.sets, { holdings, staged, owner, own })
+    note(holdings, staged, namesOf(claimed), deps)
+    settle(holdings)
+    return claimed
+  } finally {
+    unstage(staged)
+  }
+}
+
+function addressesOf(held: readonly Holding[]): Address[] {
+  const own: Address[] = []
+  for (const { address } of held) {
+    const parsed = parseAddress(address)
+    if (parsed) own.push(parsed)
+  }
+  return own
+}
+
+function namesOf(claimed: readonly Candidate[]): string[] {
+  return claimed.map(({ address }) => formatAddress(address))
+}
+
+/** What one ADD needs to reserve an address. */
+interface Claim {
+  readonly holdings: Holdings
+  readonly staged: Staged
+  readonly owner: Owner
+  /** The owner's addresses. */
+  readonly own: readonly Address[]
+}
+
+function claimAll(sets: readonly SetPlan[], claim: Claim): readonly Candidate[] {
+  const { holdings } = claim
   const claimed: Candidate[] = []
   try {
-    stage(folder, owner)
-    for (const set of plan.sets) claimed.push(claim(set, folder, ledger))
-    claimed.forEach(({ address }, index) => writeLastReserved(folder, index, address))
+    for (const set of sets) claimed.push(claimOne(set, claim))
+    claimed.forEach(({ address }, index) => writeLastReserved(holdings.folder, index, address))
   } catch (error) {
-    for (const { address } of claimed) removeReservation(folder, formatAddress(address))
+    for (const name of namesOf(claimed)) removeReservation(holdings.folder, name)
+    settle(holdings)
     throw error
-  } finally {
-    unstage(folder)
   }
   return claimed
 }
 
-/** What a folder holds as one owner sees it. */
-interface Ledger {
-  readonly owner: Owner
-  /** The names of all reservations. */
-  readonly taken: ReadonlySet<string>
-  /** The owner's addresses among them. */
-  readonly own: readonly Address[]
-}
-
-/** Reads the reservations, and frees the addresses whose files are empty. */
-function readLedger(folder: LockedFolder, owner: Owner, { log }: IpamDeps): Ledger {
-  const taken = new Set<string>()
-  const own: Address[] = []
-  for (const { name, content } of readReservations(folder)) {
-    if (content === '' && parseAddress(name)) {
-      removeReservation(folder, name)
-      log.warn('freed an address that a crash left reserved for nobody', { address: name })
-      continue
-    }
-    taken.add(name)
-    if (content === undefined || ownership(content, owner) === 'none') continue
-    const address = parseAddress(name)
-    if (address) own.push(address)
-  }
-  return { owner, taken, own }
-}
-
 /** Reserves one address of one set. */
-function claim(set: SetPlan, folder: LockedFolder, ledger: Ledger): Candidate {
-  const { taken } = ledger
-  const { index, ranges, requested } = set
-  if (requested && taken.has(formatAddress(requested.address))) throw noneFree(set, folder)
-  refuseDuplicate(set, ledger)
-  // Reserving may still find an address taken, where somebody writes without the lock.
-  const take = (address: Address) => !taken.has(formatAddress(address)) && reserve(folder, address)
-  if (!requested) {
-    const found = search(ranges, readLastReserved(folder, index), take)
+function claimOne(set: SetPlan, claim: Claim): Candidate {
+  const { folder } = claim.holdings
+  const { requested } = set
+  const name = requested && formatAddress(requested.address)
+  if (name !== undefined && existsSync(`${folder.path}/${name}`)) throw noneFree(set, folder)
+  refuseDuplicate(set, claim)
+  if (name === undefined) {
+    const found = claimFree(set, claim)
     if (found) return found
-  } else if (take(requested.address)) {
+  } else if (requested && take(folder, claim.staged, name)) {
     return requested
   }
   throw noneFree(set, folder)
+}
+
+/** So many addresses are found taken one by one before the names of all are read. */
+const patience = 32
+
+/** Reserves the next free address; one that was freed just now only when there is no other. */
+function claimFree({ index, ranges }: SetPlan, { holdings, staged }: Claim): Candidate | undefined {
+  const { folder } = holdings
+  const last = readLastReserved(folder, index)
+  const isResting = readResting(folder)
+  let taken: ReadonlySet<string> | undefined
+  let misses = 0
+  let passedOver = false
+  const attempt = (address: Address, mayRest: boolean): boolean => {
+    const name = formatAddress(address)
+    if (taken?.has(name)) return false
+    if (!mayRest && isResting(name)) {
+      passedOver = true
+      return false
+    }
+    if (take(folder, staged, name)) return true
+    if (++misses === patience) taken = new Set(readdirSync(folder.path))
+    return false
+  }
+  const found = search(ranges, last, (address) => attempt(address, false))
+  if (found || !passedOver) return found
+  return search(ranges, last, (address) => attempt(address, true))
 }
 
 function noneFree({ index, ranges, requested }: SetPlan, folder: LockedFolder): Error {
@@ -110,7 +150,7 @@ function noneFree({ index, ranges, requested }: SetPlan, folder: LockedFolder): 
  * one pass; but a reservation is released by its owner, so that undoing the second ADD would take
  * the first one's address away.
  */
-function refuseDuplicate({ index, ranges }: SetPlan, { own, owner }: Ledger): void {
+function refuseDuplicate({ index, ranges }: SetPlan, { own, owner }: Claim): void {
   for (const address of own) {
     if (!rangeFor(ranges, address)) continue
     throw new DuplicateAllocation(index, formatAddress(address), owner.containerId)

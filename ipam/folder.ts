@@ -4,7 +4,7 @@
  *     <dataDir>/<network>/lock                 flock(2), held for every read-decide-write
  *     <dataDir>/<network>/10.1.2.3             one file an address, `<container id>\r\n<ifname>`
  *     <dataDir>/<network>/last_reserved_ip.0   where the next search in range set 0 starts
- *     <dataDir>/.heddle/<network>/reservation  the reservation that is being made
+ *     <dataDir>/.heddle/<network>/             the sidecar: what only heddle knows (pins.ts)
  *
  * Nothing else may be in the network's folder: upstream compares the text of every file there with
  * the container's id.
@@ -13,38 +13,36 @@
  * - A reservation appears complete or not at all: its file is written aside ("staged") and then
  *   given the address as a second name by link(2), which also refuses an address that is taken. An
  *   ADD killed after that holds its addresses until the DEL that a runtime owes every failed ADD.
- * - A staged file that is there when the lock has been taken is a leftover, since it is written and
- *   removed under the lock. Nobody reads it, and the next ADD or DEL removes it. It is never
- *   written to: it may be another name of a reservation.
+ * - A staged file goes with its owner's DEL, with a GC, or when the sidecar is looked through. It is
+ *   never written to: it may be another name of a reservation. An ADD that waits for the lock and
+ *   finds its own gone writes another.
  * - Upstream creates the file under the address and writes it afterwards. An empty file seen while
  *   the lock is held is what a killed upstream left there, and the address is free.
  * - `last_reserved_ip` is written in place, and truncated first only when it gets shorter. Cut short
  *   it reads as missing, and one search starts at the front. Truncating each time, as upstream does,
  *   costs 0.25 ms on ext4, replacing by rename 0.17, writing over it 0.01.
  *
- * Why nothing is synced: a power cut ends every container, so a reservation it loses is not missed
- * and one it keeps is stale. What it may tear is a name committed before its text, which is an empty
- * file and so a free address. fsync(2) would keep such files from an upstream that takes over after
- * the power cut; but upstream leaves as many itself, and it would cost every ADD 0.22 ms here and
- * every DEL 0.2, and seconds, under the lock, while the disk is busy pulling images.
+ * What is synced: the staged file, before the lock is taken, so that nobody waits for somebody else's
+ * disk. It is for one promise: a name that survives a power cut has its text, and upstream, should it
+ * take over then, meets no file it can never free. That costs an ADD 0.23 ms on ext4 (virtio disk,
+ * idle). No folder is synced: a power cut ends every container, so that a reservation it loses is
+ * not missed.
  */
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
-  linkSync,
+  linkIfFree,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
-  unlinkSync,
+  readIfThere,
+  unlinkIfThere,
   writeFileSync,
   writeSync,
 } from '#fs'
 import { type Address, formatAddress, parseAddress } from '../ip/address.ts'
 import type { Logger } from '../log/logger.ts'
-import { formatOwner, type Owner } from './owner.ts'
 
 /** What the executable hands in. */
 export interface IpamDeps {
@@ -54,6 +52,8 @@ export interface IpamDeps {
    */
   readonly lock: (path: string) => Disposable
   readonly log: Logger
+  /** Where the kernel tells boots apart, unless a test says otherwise. */
+  readonly bootIdPath?: string
 }
 
 /** Where a network's reservations are; `network` is its name, one path segment. */
@@ -65,8 +65,7 @@ export interface IpamPlace {
 /** A network's folder whose lock is held until it is disposed of. */
 export interface LockedFolder extends Disposable {
   readonly path: string
-  /** Where a reservation is written before it has an address. */
-  readonly staged: string
+  readonly sidecar: string
 }
 
 /** A file of the folder: `name` is the address, `content` undefined when it cannot be read. */
@@ -77,6 +76,16 @@ export interface Reservation {
 
 export function folderPath({ dataDir, network }: IpamPlace): string {
   return `${dataDir}/${network}`
+}
+
+export function sidecarPath({ dataDir, network }: IpamPlace): string {
+  return `${dataDir}/.heddle/${network}`
+}
+
+/** Makes a folder of a sidecar, for us alone; the data folder above it is read by others too. */
+export function makeInSidecar(path: string): void {
+  mkdirSync(path.slice(0, path.lastIndexOf('/.heddle/')), { recursive: true, mode: 0o755 })
+  mkdirSync(path, { recursive: true, mode: 0o700 })
 }
 
 /** Locks a network's folder, made when it is missing. */
@@ -100,22 +109,43 @@ export function lockExistingFolder(place: IpamPlace, deps: IpamDeps): LockedFold
 function lock(place: IpamPlace, deps: IpamDeps): LockedFolder {
   const path = folderPath(place)
   const held = deps.lock(`${path}/lock`)
-  const staged = `${place.dataDir}/.heddle/${place.network}/reservation`
-  return { path, staged, [Symbol.dispose]: () => held[Symbol.dispose]() }
+  return { path, sidecar: sidecarPath(place), [Symbol.dispose]: () => held[Symbol.dispose]() }
+}
+
+/** Whether a file of the folder can be a reservation. */
+export function isReservationName(name: string): boolean {
+  return name !== 'lock' && !name.startsWith('last_reserved_ip.')
 }
 
 /** Reads every reservation. */
-export function readReservations({ path }: LockedFolder): Reservation[] {
+export function readReservations(folder: LockedFolder): Reservation[] {
   const found: Reservation[] = []
-  for (const name of readdirSync(path)) {
-    if (name === 'lock' || name.startsWith('last_reserved_ip.')) continue
-    try {
-      found.push({ name, content: readFileSync(`${path}/${name}`, 'utf8') })
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT')) found.push({ name, content: undefined })
-    }
+  for (const name of readdirSync(folder.path)) {
+    const reservation = isReservationName(name) ? readReservation(folder, name) : undefined
+    if (reservation) found.push(reservation)
   }
   return found
+}
+
+/** Undefined when there is no such file. */
+export function readReservation({ path }: LockedFolder, name: string): Reservation | undefined {
+  try {
+    const content = readIfThere(`${path}/${name}`)
+    return content === undefined ? undefined : { name, content }
+  } catch {
+    return { name, content: undefined }
+  }
+}
+
+/** Whether this is an address that a killed upstream left reserved for nobody. */
+export function isRemnant({ name, content }: Reservation): boolean {
+  return content === '' && parseAddress(name) !== undefined
+}
+
+/** Frees such an address, and says so. */
+export function removeRemnant(folder: LockedFolder, name: string, { log }: IpamDeps): void {
+  removeReservation(folder, name)
+  log.warn('freed an address that a crash left reserved for nobody', { address: name })
 }
 
 /** Frees a reserved address; no error when it is free already. */
@@ -123,48 +153,15 @@ export function removeReservation({ path }: LockedFolder, name: string): void {
   unlinkIfThere(`${path}/${name}`)
 }
 
-/** Writes an owner's reservation aside, to be given addresses by `reserve`. */
-export function stage({ staged }: LockedFolder, owner: Owner): void {
-  const write = () => writeFileSync(staged, formatOwner(owner), { flag: 'wx', mode: 0o600 })
-  try {
-    write()
-  } catch (error) {
-    if (isErrno(error, 'EEXIST')) unlinkSync(staged)
-    else if (isErrno(error, 'ENOENT')) makeStagingFolder(staged)
-    else throw error
-    write()
-  }
-}
-
-function makeStagingFolder(staged: string): void {
-  mkdirSync(staged.slice(0, staged.lastIndexOf('/')), { recursive: true, mode: 0o700 })
-}
-
-/** Removes the staged file, also one that a killed ADD left. */
-export function unstage({ staged }: LockedFolder): void {
-  // Asking first: an error would cost more than the question, and mostly there is no such file.
-  if (existsSync(staged)) unlinkIfThere(staged)
-}
-
-/** Reserves an address for the owner of the staged file; false when it is taken. */
-export function reserve({ path, staged }: LockedFolder, address: Address): boolean {
-  try {
-    linkSync(staged, `${path}/${formatAddress(address)}`)
-    return true
-  } catch (error) {
-    if (isErrno(error, 'EEXIST')) return false
-    throw error
-  }
+/** Gives a staged file an address as its name; false when it is taken. */
+export function reserve({ path }: LockedFolder, staged: string, address: string): boolean {
+  return linkIfFree(staged, `${path}/${address}`)
 }
 
 /** The address reserved last in a range set; undefined when there is none that can be read. */
 export function readLastReserved({ path }: LockedFolder, setIndex: number): Address | undefined {
-  try {
-    return parseAddress(readFileSync(`${path}/last_reserved_ip.${setIndex}`, 'utf8'))
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined
-    throw error
-  }
+  const text = readIfThere(`${path}/last_reserved_ip.${setIndex}`)
+  return text === undefined ? undefined : parseAddress(text)
 }
 
 /** The file must not end with a newline: upstream could not read it. */
@@ -184,14 +181,6 @@ export function writeLastReserved(
   }
 }
 
-function unlinkIfThere(file: string): void {
-  try {
-    unlinkSync(file)
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error
-  }
-}
-
-function isErrno(error: unknown, code: string): boolean {
+export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }

@@ -1,7 +1,6 @@
 import type { CniArgs } from '../cni/protocol/args.ts'
-import { isValidName } from '../cni/protocol/env.ts'
-import { CniError, errorCodes } from '../cni/protocol/error.ts'
 import type { Route } from '../cni/protocol/result.ts'
+import { networkName } from '../cni/protocol/run.ts'
 import { isAtLeast, readVersion } from '../cni/protocol/versions.ts'
 import { ConfigError } from '../conf/errors.ts'
 import type { IpamConf, NetConf, RangeConf, RouteConf } from '../conf/net-conf.ts'
@@ -42,13 +41,7 @@ export interface IpamPlan extends IpamPlace {
  * @throws ConfigError when there is no `ipam` or no name, CniError when the name cannot be a folder's.
  */
 export function ipamPlace(conf: NetConf): IpamPlace {
-  const network = conf.name ?? ''
-  if (network === '') throw new ConfigError('name', 'missing network name')
-  if (!isValidName(network)) {
-    throw new CniError(errorCodes.invalidConfig, 'invalid characters found in network name', {
-      details: network,
-    })
-  }
+  const network = networkName(conf)
   return { dataDir: ipamOf(conf).dataDir || defaultDataDir, network }
 }
 

@@ -1,13 +1,8 @@
-import {
-  type IpamDeps,
-  type IpamPlace,
-  lockExistingFolder,
-  type Reservation,
-  readReservations,
-  removeReservation,
-  unstage,
-} from './folder.ts'
-import { type Owner, type Ownership, ownership } from './owner.ts'
+import { type IpamDeps, type IpamPlace, lockExistingFolder, sidecarPath } from './folder.ts'
+import { noteFreed } from './freed.ts'
+import { free, type Holdings, holdingsOf, openHoldings, settle } from './holdings.ts'
+import type { Owner } from './owner.ts'
+import { unstageAll } from './stage.ts'
 
 /**
  * Frees everything an owner holds in a network, whatever the configured ranges. Nothing to free is
@@ -17,25 +12,39 @@ import { type Owner, type Ownership, ownership } from './owner.ts'
  */
 export function release(place: IpamPlace, owner: Owner, deps: IpamDeps): void {
   using folder = lockExistingFolder(place, deps)
-  if (!folder) return
-  unstage(folder)
+  if (!folder) return unstageAll(sidecarPath(place), owner)
+  const holdings = openHoldings(folder, deps)
+  const held = holdingsOf(holdings, owner, deps)
+  const stale = held.map((address) => ({ address, containerId: owner.containerId }))
+  freeAll(holdings, stale, deps)
+  unstageAll(folder.sidecar, owner)
+}
+
+/** A reservation to be freed, and the container that its text names. */
+export interface Stale {
+  readonly address: string
+  readonly containerId: string
+}
+
+/** Frees reservations. @throws AggregateError as `release` does. */
+export function freeAll(holdings: Holdings, stale: readonly Stale[], { log }: IpamDeps): void {
+  if (stale.length === 0) return
   const errors: unknown[] = []
-  for (const { name } of reservationsOf(owner, readReservations(folder))) {
+  const freed: string[] = []
+  for (const { address, containerId } of stale) {
     try {
-      removeReservation(folder, name)
+      free(holdings, address, containerId)
+      freed.push(address)
     } catch (error) {
       errors.push(error)
     }
   }
+  try {
+    noteFreed(holdings.folder, freed)
+  } catch (error) {
+    // Freed they are; the next one may get them at once.
+    log.warn('could not note what was freed', { reason: String(error) })
+  }
   if (errors.length > 0) throw new AggregateError(errors, 'cannot release every address')
-}
-
-/** The owner's reservations; files that name no interface only count when none names this one. */
-export function reservationsOf(owner: Owner, held: readonly Reservation[]): Reservation[] {
-  const exact = select(held, owner, 'exact')
-  return exact.length > 0 ? exact : select(held, owner, 'id')
-}
-
-function select(held: readonly Reservation[], owner: Owner, kind: Ownership): Reservation[] {
-  return held.filter(({ content }) => content !== undefined && ownership(content, owner) === kind)
+  settle(holdings)
 }

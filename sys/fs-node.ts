@@ -2,7 +2,10 @@
 import * as node from 'node:fs'
 import type * as ours from './fs.ts'
 
+export type { Listing } from './fs.ts'
+
 export const {
+  accessSync,
   closeSync,
   constants,
   existsSync,
@@ -19,7 +22,39 @@ export const {
   rmSync,
   statfsSync,
   statSync,
+  symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
   writeSync,
-}: typeof ours = node
+}: Omit<typeof ours, keyof typeof beyondNode> = node
+
+// Those that node:fs does not have.
+const beyondNode = {
+  linkIfFree: (from, to) => unless('EEXIST', () => (node.linkSync(from, to), true)) ?? false,
+  readIfThere: (path) => unless('ENOENT', () => node.readFileSync(path, 'utf8')),
+  readlinkIfThere: (path) => unless('ENOENT', () => node.readlinkSync(path)),
+  unlinkIfThere: (path) => unless('ENOENT', () => (node.unlinkSync(path), true)) ?? false,
+  findNames: (path, prefix) =>
+    (unless('ENOENT', () => node.readdirSync(path)) ?? []).filter((name) =>
+      name.startsWith(prefix),
+    ),
+  listFolder: (path) => {
+    const names = node.readdirSync(path)
+    const inodes = names.map((name) => node.lstatSync(`${path}/${name}`).ino)
+    return { inodes, name: (index) => names[index] ?? '' }
+  },
+} satisfies Partial<typeof ours>
+
+export const { findNames, linkIfFree, listFolder, readIfThere, readlinkIfThere, unlinkIfThere } =
+  beyondNode
+
+/** Undefined where the call fails with that code. */
+function unless<T>(code: string, call: () => T): T | undefined {
+  try {
+    return call()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === code) return undefined
+    throw error
+  }
+}

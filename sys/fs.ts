@@ -4,19 +4,31 @@
  * start, a sixth of the time it takes to attach a container. `#fs` in package.json resolves to
  * this file where Bun compiles and to `node:fs` where Node runs the tests.
  */
-import { CString } from 'bun:ffi'
+import {
+  cPath,
+  decoder,
+  encoder,
+  fail,
+  type Path,
+  readInto,
+  retry,
+  retryIfThere,
+  scratch,
+} from './fs-call.ts'
+import { O_DIRECTORY } from './fs-folder.ts'
 import { address, errno, libc } from './libc.ts'
 
-type Path = string
+export { findNames, type Listing, listFolder, readdirSync } from './fs-folder.ts'
+
 type FileData = string | Uint8Array
 
 type OpenFlag =
-  `O_${'RDONLY' | 'WRONLY' | 'RDWR' | 'CREAT' | 'EXCL' | 'TRUNC' | 'APPEND' | 'DIRECTORY'}`
+  `O_${'RDONLY' | 'WRONLY' | 'RDWR' | 'CREAT' | 'EXCL' | 'TRUNC' | 'APPEND' | 'DSYNC' | 'DIRECTORY'}`
+type AccessMode = 'W_OK'
 
-// asm-generic/fcntl.h; x86-64 and arm64 differ in O_DIRECTORY.
+// asm-generic/fcntl.h
 const O_CLOEXEC = 0x80000
-const O_DIRECTORY = process.arch === 'arm64' ? 0x4000 : 0x10000
-export const constants: Readonly<Record<OpenFlag, number>> = {
+export const constants: Readonly<Record<OpenFlag | AccessMode, number>> = {
   O_RDONLY: 0,
   O_WRONLY: 1,
   O_RDWR: 2,
@@ -24,7 +36,9 @@ export const constants: Readonly<Record<OpenFlag, number>> = {
   O_EXCL: 0x80,
   O_TRUNC: 0x200,
   O_APPEND: 0x400,
+  O_DSYNC: 0x1000,
   O_DIRECTORY,
+  W_OK: 2,
 }
 
 const AT_FDCWD = -100
@@ -36,70 +50,6 @@ const S_IFMT = 0xf000
 const S_IFDIR = 0x4000
 const S_IFREG = 0x8000
 const S_IFLNK = 0xa000
-const DIRENT_NAME = 19
-
-/** What is read lands here first. Most files are a line long, and fresh memory is a page fault. */
-const scratch = new Uint8Array(8192)
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
-function fail(syscall: string, path?: Path): never {
-  const number = errno()
-  const { code, text } = errnoText(number)
-  const where = path === undefined ? '' : ` '${path}'`
-  const error = new Error(`${code}: ${text}, ${syscall}${where}`)
-  throw Object.assign(error, { errno: -number, code, syscall, ...(path !== undefined && { path }) })
-}
-
-const codes: Readonly<Record<number, string>> = {
-  1: 'EPERM',
-  2: 'ENOENT',
-  5: 'EIO',
-  9: 'EBADF',
-  11: 'EAGAIN',
-  12: 'ENOMEM',
-  13: 'EACCES',
-  16: 'EBUSY',
-  17: 'EEXIST',
-  18: 'EXDEV',
-  20: 'ENOTDIR',
-  21: 'EISDIR',
-  22: 'EINVAL',
-  23: 'ENFILE',
-  24: 'EMFILE',
-  27: 'EFBIG',
-  28: 'ENOSPC',
-  30: 'EROFS',
-  31: 'EMLINK',
-  32: 'EPIPE',
-  36: 'ENAMETOOLONG',
-  39: 'ENOTEMPTY',
-  40: 'ELOOP',
-  116: 'ESTALE',
-  122: 'EDQUOT',
-}
-
-function errnoText(number: number): { code: string; text: string } {
-  const pointer = libc.strerror(number)
-  const text = pointer === null ? 'unknown error' : new CString(pointer)
-  return { code: codes[number] ?? `E${number}`, text: text.charAt(0).toLowerCase() + text.slice(1) }
-}
-
-/** A path as C wants it. A NUL inside would silently name another file. */
-function cPath(path: Path): Uint8Array {
-  if (path.includes('\0'))
-    throw new TypeError(`Cannot use a path with a NUL byte: ${JSON.stringify(path)}`)
-  return encoder.encode(`${path}\0`)
-}
-
-/** Calls until it is not interrupted; throws the errno with the path. */
-function retry(call: () => number | bigint, syscall: string, path?: Path): number {
-  for (;;) {
-    const result = Number(call())
-    if (result >= 0) return result
-    if (errno() !== EINTR) fail(syscall, path)
-  }
-}
 
 function flagsOf(flags: string | number): number {
   if (typeof flags === 'number') return flags
@@ -158,12 +108,24 @@ export function readFileSync(source: Path | number, _encoding: 'utf8'): string {
   }
 }
 
+/** A file's text; undefined when there is no such file. */
+export function readIfThere(path: Path): string | undefined {
+  const bytes = cPath(path)
+  const fd = retryIfThere(() => libc.open(address(bytes), O_CLOEXEC, 0), 'open', path)
+  if (fd === undefined) return undefined
+  try {
+    return decoder.decode(readAll(fd, path))
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** The result is good until something else is read. */
 function readAll(fd: number, path?: Path): Uint8Array {
   let bytes = scratch
   for (let length = 0; ; ) {
     const rest = bytes.subarray(length)
-    const count = retry(() => libc.read(fd, address(rest), rest.length), 'read', path)
+    const count = readInto(fd, rest, path)
     length += count
     if (count === 0) return bytes.subarray(0, length)
     if (length === bytes.length) {
@@ -196,6 +158,18 @@ export function linkSync(from: Path, to: Path): void {
   if (libc.link(address(a), address(b)) < 0) fail('link', from)
 }
 
+/** False when the new name is taken already. */
+export function linkIfFree(from: Path, to: Path): boolean {
+  const [a, b] = [cPath(from), cPath(to)]
+  if (libc.link(address(a), address(b)) === 0) return true
+  return errno() === EEXIST ? false : fail('link', from)
+}
+
+export function symlinkSync(target: string, path: Path): void {
+  const [a, b] = [cPath(target), cPath(path)]
+  if (libc.symlink(address(a), address(b)) < 0) fail('symlink', target)
+}
+
 export function renameSync(from: Path, to: Path): void {
   const [a, b] = [cPath(from), cPath(to)]
   if (libc.rename(address(a), address(b)) < 0) fail('rename', from)
@@ -204,6 +178,12 @@ export function renameSync(from: Path, to: Path): void {
 export function unlinkSync(path: Path): void {
   const bytes = cPath(path)
   if (libc.unlink(address(bytes)) < 0) fail('unlink', path)
+}
+
+/** False when there is no such file. */
+export function unlinkIfThere(path: Path): boolean {
+  const bytes = cPath(path)
+  return retryIfThere(() => libc.unlink(address(bytes)), 'unlink', path) !== undefined
 }
 
 /** With `force`, a missing file is no error. Files only. */
@@ -232,34 +212,11 @@ export function mkdirSync(path: Path, options: { mode?: number; recursive?: bool
   mkdirSync(path, options)
 }
 
-/** Names without `.` and `..`, in the file system's order. */
-export function readdirSync(path: Path): string[] {
-  const fd = openSync(path, constants.O_RDONLY | O_DIRECTORY)
-  try {
-    const names: string[] = []
-    const view = new DataView(scratch.buffer)
-    for (;;) {
-      const length = retry(
-        () => libc.getdents64(fd, address(scratch), scratch.length),
-        'scandir',
-        path,
-      )
-      if (length === 0) return names
-      for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-        const end = scratch.indexOf(0, at + DIRENT_NAME)
-        const name = decoder.decode(scratch.subarray(at + DIRENT_NAME, end))
-        if (name !== '.' && name !== '..') names.push(name)
-      }
-    }
-  } finally {
-    closeSync(fd)
-  }
-}
-
 export interface Stats {
   readonly dev: number
   readonly ino: number
   readonly mode: number
+  readonly nlink: number
   readonly size: number
   readonly mtimeMs: number
   isFile(): boolean
@@ -293,12 +250,27 @@ function statx(fd: number, path: Uint8Array, flags: number, name?: Path): Stats 
     dev: (major & 0xfff) * 256 + (minor & 0xff) + (minor & ~0xff) * 4096,
     ino: Number(view.getBigUint64(32, true)),
     mode,
+    nlink: view.getUint32(16, true),
     size: Number(view.getBigUint64(40, true)),
     mtimeMs: Number(view.getBigInt64(112, true)) * 1000 + view.getUint32(120, true) / 1e6,
     isFile: () => kind === S_IFREG,
     isDirectory: () => kind === S_IFDIR,
     isSymbolicLink: () => kind === S_IFLNK,
   }
+}
+
+/** Whole seconds since 1970, up to 2106. */
+export function utimesSync(path: Path, atime: number, mtime: number): void {
+  const bytes = cPath(path)
+  // Two of struct timespec: 64 bits of seconds, 64 of nanoseconds.
+  const times = new Uint8Array(new Uint32Array([atime, 0, 0, 0, mtime, 0, 0, 0]).buffer)
+  retry(() => libc.utimensat(AT_FDCWD, address(bytes), address(times), 0), 'utime', path)
+}
+
+/** @throws when the file may not be used in that way, also on a read-only file system. */
+export function accessSync(path: Path, mode: number): void {
+  const bytes = cPath(path)
+  if (libc.access(address(bytes), mode) < 0) fail('access', path)
 }
 
 /** False for whatever cannot be looked at, as in `node:fs`. */
@@ -316,9 +288,13 @@ export function statfsSync(path: Path): { type: number } {
 }
 
 export function readlinkSync(path: Path): string {
+  return readlinkIfThere(path) ?? fail('readlink', path)
+}
+
+/** Undefined when there is no such link. */
+export function readlinkIfThere(path: Path): string | undefined {
   const bytes = cPath(path)
-  const buffer = new Uint8Array(4096)
-  const length = Number(libc.readlink(address(bytes), address(buffer), buffer.length))
-  if (length < 0) fail('readlink', path)
-  return decoder.decode(buffer.subarray(0, length))
+  const read = () => Number(libc.readlink(address(bytes), address(scratch), scratch.length))
+  const length = retryIfThere(read, 'readlink', path)
+  return length === undefined ? undefined : decoder.decode(scratch.subarray(0, length))
 }

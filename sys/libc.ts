@@ -27,7 +27,9 @@ const symbols = {
   statfs: { args: [pointer, pointer], returns: i32 },
   statx: { args: [i32, pointer, i32, u32, pointer], returns: i32 },
   strerror: { args: [i32], returns: pointer },
+  symlink: { args: [pointer, pointer], returns: i32 },
   unlink: { args: [pointer], returns: i32 },
+  utimensat: { args: [i32, pointer, pointer, i32], returns: i32 },
   write: { args: [i32, pointer, u64], returns: i64 },
 } as const
 

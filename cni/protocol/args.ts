@@ -9,9 +9,20 @@ export type ArgCheck = (value: string) => string | undefined
 
 export const anyText: ArgCheck = () => undefined
 
-/** `ADDRESS` or `ADDRESS/LENGTH`, as host-local's `IP` is given. */
+/** `ADDRESS` or `ADDRESS/LENGTH`, as host-local's `IP` is given; the empty text stands for none. */
 export const addressText: ArgCheck = (value) =>
-  parseAddress(value.split('/', 1)[0] ?? '') ? undefined : `invalid IP address ${value}`
+  value === '' || parseAddress(value.split('/', 1)[0] ?? '')
+    ? undefined
+    : `invalid IP address ${value}`
+
+/** Addresses parted by commas, as the static plugin's `GATEWAY`. */
+export const addressList: ArgCheck = (value) => {
+  for (const one of value.split(',')) {
+    const wrong = addressText(one)
+    if (wrong !== undefined) return wrong
+  }
+  return undefined
+}
 
 /**
  * Reads CNI_ARGS (`KEY=VALUE;KEY=VALUE`). Keys are case sensitive. A pair whose key is not in

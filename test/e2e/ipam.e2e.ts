@@ -18,7 +18,7 @@ type Files = Readonly<Record<string, string>>
 class Network {
   readonly #dataDir = mkdtempSync(join(tmpdir(), 'heddle-ipam-e2e-'))
   readonly folder = join(this.#dataDir, 'net')
-  readonly staging = join(this.#dataDir, '.heddle', 'net')
+  readonly staging = join(this.#dataDir, '.heddle/net/new')
   readonly #conf: string
 
   constructor(t: ExecutionContext, subnet: string) {
@@ -49,7 +49,7 @@ class Network {
     const holder = execa('flock', [join(this.folder, 'lock'), 'cat'])
     await sleep(200)
     const outcomes = Promise.all(calls.map((call) => this.call(...call)))
-    await sleep(1500)
+    await sleep(1500 + 10 * calls.length)
     holder.stdin.end()
     await holder
     return outcomes
@@ -86,6 +86,7 @@ function assertExact(
 for (const { subnet, processes, usable } of [
   { subnet: '10.90.1.0/24', processes: 40, usable: 253 },
   { subnet: '10.90.2.0/26', processes: 80, usable: 61 },
+  { subnet: '10.90.4.0/24', processes: 200, usable: 253 },
 ]) {
   withUpstream(
     `heddle-ipam and host-local: ${processes} processes at once share ${subnet}`,

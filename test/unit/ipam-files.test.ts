@@ -1,99 +1,14 @@
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
-import * as fc from 'fast-check'
-import { parseNetConf } from '../../conf/net-conf.ts'
-import { type Allocation, allocate } from '../../ipam/allocate.ts'
-import { check } from '../../ipam/check.ts'
+import test from 'ava'
+import { allocate } from '../../ipam/allocate.ts'
 import {
   AddressTaken,
   DuplicateAllocation,
   PoolExhausted,
   ReservationMissing,
 } from '../../ipam/errors.ts'
-import type { IpamDeps } from '../../ipam/folder.ts'
-import { planIpam } from '../../ipam/plan.ts'
-import { release } from '../../ipam/release.ts'
-import { silent } from '../../log/logger.ts'
-
-/** One network in a folder of its own, under a lock that only knows this process. */
-class Net {
-  readonly #place = mkdtempSync(join(tmpdir(), 'heddle-ipam-'))
-  readonly dataDir = join(this.#place, 'networks')
-  readonly folder = join(this.dataDir, 'net')
-  readonly staging = join(this.dataDir, '.heddle', 'net')
-  readonly warnings: string[] = []
-  readonly #ipam: object
-  #held = false
-
-  constructor(t: ExecutionContext, ipam: object) {
-    this.#ipam = ipam
-    t.teardown(() => rmSync(this.#place, { recursive: true, force: true }))
-  }
-
-  readonly deps: IpamDeps = {
-    log: { ...silent, warn: (message) => this.warnings.push(message) },
-    lock: (path) => {
-      if (this.#held) throw new Error('the lock is taken twice')
-      writeFileSync(path, '')
-      this.#held = true
-      return {
-        [Symbol.dispose]: () => {
-          this.#held = false
-        },
-      }
-    },
-  }
-
-  plan(ips: readonly string[] = [], ipam: object = this.#ipam) {
-    const conf = { cniVersion: '1.0.0', name: 'net', runtimeConfig: { ips } }
-    const text = JSON.stringify({ ...conf, ipam: { ...ipam, dataDir: this.dataDir } })
-    return planIpam(parseNetConf(text), new Map())
-  }
-
-  add(containerId: string, ...ips: string[]): Allocation {
-    return allocate(this.plan(ips), { containerId, ifname: 'eth0' }, this.deps)
-  }
-
-  addresses(containerId: string, ...ips: string[]): string[] {
-    return this.add(containerId, ...ips).ips.map(({ address }) => address)
-  }
-
-  del(containerId: string, ifname = 'eth0'): void {
-    release(this.plan(), { containerId, ifname }, this.deps)
-  }
-
-  check(containerId: string, ifname = 'eth0'): void {
-    check(this.plan(), { containerId, ifname }, this.deps)
-  }
-
-  /** The address files, and what they hold. */
-  files(): Record<string, string> {
-    const all = existsSync(this.folder) ? readdirSync(this.folder) : []
-    const names = all.filter((name) => /^[\da-f.:]+$/.test(name))
-    return Object.fromEntries(names.toSorted().map((name) => [name, this.read(name)]))
-  }
-
-  read(name: string): string {
-    return readFileSync(join(this.folder, name), 'utf8')
-  }
-
-  write(name: string, content: string): void {
-    mkdirSync(this.folder, { recursive: true })
-    writeFileSync(join(this.folder, name), content)
-  }
-}
+import { Net } from './ipam-net.ts'
 
 const small = { subnet: '10.1.2.0/29' }
 const dual = {
@@ -116,6 +31,7 @@ test('allocate() writes upstream files to the byte and answers in the order of t
   for (const [path, mode] of [
     [net.dataDir, 0o755],
     [net.folder, 0o755],
+    [net.sidecar, 0o700],
     [net.staging, 0o700],
   ] as const) {
     t.is(statSync(path).mode & 0o777, mode, path)
@@ -253,7 +169,8 @@ test('allocate() passes the failure to lock on, with nothing left behind', (t) =
   }
   const owner = { containerId: 'a', ifname: 'eth0' }
   t.throws(() => allocate(net.plan(), owner, { ...net.deps, lock }), { message: 'locked' })
-  t.false(existsSync(net.dataDir))
+  t.false(existsSync(net.folder))
+  t.deepEqual(readdirSync(net.staging), [])
 })
 
 test('allocate() leaves nothing behind when it cannot write', (t) => {
@@ -293,20 +210,6 @@ test('release() leaves lock and last_reserved_ip alone, whatever the container i
   t.true(existsSync(join(net.folder, 'lock')))
 })
 
-test('allocate() and release() remove what a killed ADD staged, without writing to it', (t) => {
-  const net = new Net(t, small)
-  net.add('a')
-  const staged = join(net.staging, 'reservation')
-  linkSync(join(net.folder, '10.1.2.2'), staged)
-  t.deepEqual(net.addresses('b'), ['10.1.2.3/29'])
-  t.deepEqual(net.files(), { '10.1.2.2': 'a\r\neth0', '10.1.2.3': 'b\r\neth0' })
-  t.false(existsSync(staged))
-  linkSync(join(net.folder, '10.1.2.2'), staged)
-  net.del('c')
-  t.false(existsSync(staged))
-  t.is(net.read('10.1.2.2'), 'a\r\neth0')
-})
-
 test('check() finds an address of the interface or of a file without one', (t) => {
   const net = new Net(t, small)
   t.throws(() => net.check('a'), {
@@ -319,48 +222,4 @@ test('check() finds an address of the interface or of a file without one', (t) =
   t.notThrows(() => net.check('a'))
   t.notThrows(() => net.check('old'))
   t.throws(() => net.check('a', 'eth1'), { instanceOf: ReservationMissing })
-})
-
-const steps = fc.array(
-  fc.record({
-    who: fc.integer({ min: 0, max: 11 }),
-    kind: fc.constantFrom('add', 'add', 'del', 'crash'),
-  }),
-  { maxLength: 40 },
-)
-
-test('allocate() and release() neither lose nor double an address, whatever the order', (t) => {
-  // Five usable addresses and three: the second range spans its broadcast address.
-  const second = { subnet: '10.1.3.0/29', rangeStart: '10.1.3.4', rangeEnd: '10.1.3.7' }
-  const usable = [2, 3, 4, 5, 6].map((host) => `10.1.2.${host}`)
-  usable.push(...[4, 5, 6].map((host) => `10.1.3.${host}`))
-  fc.assert(
-    fc.property(steps, (sequence) => {
-      const net = new Net(t, { ranges: [[{ subnet: '10.1.2.0/29' }, second]] })
-      const holders = new Map<string, string>()
-      for (const { who, kind } of sequence) {
-        const id = `c${who}`
-        if (kind === 'crash') {
-          const free = usable.find((address) => !holders.has(address))
-          if (free) net.write(free, '')
-        } else if (kind === 'del') {
-          net.del(id)
-          for (const [address, holder] of holders) if (holder === id) holders.delete(address)
-        } else if ([...holders.values()].includes(id)) {
-          t.throws(() => net.add(id), { instanceOf: DuplicateAllocation })
-        } else if (holders.size === usable.length) {
-          t.throws(() => net.add(id), { instanceOf: PoolExhausted })
-        } else {
-          const [address = ''] = net.addresses(id).map((text) => text.replace('/29', ''))
-          t.true(usable.includes(address))
-          t.false(holders.has(address))
-          holders.set(address, id)
-        }
-      }
-      const held = Object.entries(net.files()).filter(([, text]) => text !== '')
-      const expected = [...holders].map(([address, id]) => [address, `${id}\r\neth0`])
-      t.deepEqual(Object.fromEntries(held), Object.fromEntries(expected))
-    }),
-    { numRuns: 60 },
-  )
 })

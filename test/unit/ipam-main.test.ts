@@ -174,7 +174,8 @@ test('runIpam() answers a lock that is held too long with code 11 and names the 
     t.is(json.code, 11)
     t.true(json.msg.includes(join(plugin.dataDir, 'net')))
   }
-  t.deepEqual(readdirSync(plugin.dataDir), [])
+  t.deepEqual(readdirSync(plugin.dataDir), ['.heddle'])
+  t.deepEqual(readdirSync(join(plugin.dataDir, '.heddle/net/new')), [])
 })
 
 test('runIpam() answers what is not JSON with code 6', (t) => {
