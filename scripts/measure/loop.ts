@@ -1,62 +1,49 @@
 /**
- * The measuring loop of scripts/bench. Runs on one lab host under Bun, whose spawn, like a container
+ * The measuring loops of scripts/bench. Runs on one lab host under Bun, whose spawn, like a container
  * runtime's, does not copy the parent's page tables: 0.1 ms beyond the kernel's own, where Node takes
- * 0.6. Reads a Plan on standard input, writes Samples to standard output.
+ * 0.6. Reads a Plan on standard input, writes what the plan's kind of samples is to standard output.
  */
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { measureParallel, type ParallelPlan, type ParallelSamples } from './parallel.ts'
+import {
+  attach,
+  type Contestant,
+  detach,
+  environment,
+  quietly,
+  type Took,
+  timed,
+} from './plugin.ts'
+import {
+  measureReservations,
+  type ReservationPlan,
+  type ReservationSamples,
+} from './reservations.ts'
 
-/** What to measure. */
-export interface Plan {
+/** One container after the other, by two contestants in turns. */
+export interface PairPlan {
+  readonly kind: 'pairs'
   readonly pairs: number
-  /** Two plugins to attach with in turns. */
+  /** heddle and the reference. */
   readonly contestants: readonly [Contestant, Contestant]
   /** A program that does nothing, started once a pair. */
   readonly empty: string
 }
 
-/** A plugin with its configuration. */
-export interface Contestant {
-  readonly program: string
-  /** CNI_PATH: where the plugin finds its IPAM plugin. */
-  readonly path: string
-  readonly conf: Readonly<Record<string, unknown>>
+/** By pair; [heddle, reference] as in the plan. */
+export interface PairSamples {
+  readonly add: readonly [Took[], Took[]]
+  readonly del: readonly [Took[], Took[]]
+  readonly empty: Took[]
 }
 
-/** Milliseconds, by pair; [heddle, reference] as in the plan. */
-export interface Samples {
-  readonly add: readonly [number[], number[]]
-  readonly del: readonly [number[], number[]]
-  readonly empty: number[]
-}
+export type Plan = PairPlan | ParallelPlan | ReservationPlan
 
-function environment(command: string, pod: string, path: string): Record<string, string> {
-  return {
-    PATH: process.env['PATH'] ?? '',
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: pod,
-    CNI_NETNS: `/run/netns/${pod}`,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: path,
-  }
-}
-
-/** Runs a program to its end; how long that took in ms, and what it printed. */
-function timed(program: string, input: string, env: Record<string, string>): [number, string] {
-  const began = process.hrtime.bigint()
-  const result = spawnSync(program, [], { input, env, encoding: 'utf8' })
-  const ms = Number(process.hrtime.bigint() - began) / 1e6
-  if (result.status !== 0) throw new Error(`${program} ${env['CNI_COMMAND']}: ${failure(result)}`)
-  return [ms, result.stdout]
-}
-
-function quietly(command: string, ...args: string[]): void {
-  const result = spawnSync(command, args, { encoding: 'utf8' })
-  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${failure(result)}`)
-}
-
-function failure(result: SpawnSyncReturns<string>): string {
-  return `exit ${result.status}: ${result.stdout}${result.stderr}`
+/** What each kind of plan is answered with. */
+export interface SamplesOf {
+  readonly pairs: PairSamples
+  readonly parallel: ParallelSamples
+  readonly reservations: ReservationSamples
 }
 
 function pingGateway(pod: string, result: string): void {
@@ -66,40 +53,46 @@ function pingGateway(pod: string, result: string): void {
   }
 }
 
-function measure(plan: Plan): Samples {
-  const samples: Samples = { add: [[], []], del: [[], []], empty: [] }
-  for (let pair = 0; pair < plan.pairs; pair++) {
+function measurePairs({ pairs, contestants, empty }: PairPlan): PairSamples {
+  const samples: PairSamples = { add: [[], []], del: [[], []], empty: [] }
+  for (let pair = 0; pair < pairs; pair++) {
     // Who comes first changes every time: the second finds warmer caches.
     const order = pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)
     const pods = ['a', 'b'].map((name) => `${name}${pair}-${process.pid}`) as [string, string]
     for (const pod of pods) quietly('ip', 'netns', 'add', pod)
     const results = ['', '']
     for (const who of order) {
-      const { program, path, conf } = plan.contestants[who]
-      const [ms, result] = timed(program, JSON.stringify(conf), environment('ADD', pods[who], path))
-      samples.add[who].push(ms)
+      const { result, ...took } = attach(contestants[who], pods[who])
+      samples.add[who].push(took)
       results[who] = result
     }
-    samples.empty.push(
-      timed(plan.empty, JSON.stringify(plan.contestants[0].conf), environment('ADD', '', ''))[0],
-    )
+    const input = JSON.stringify(contestants[0].chain[0]?.conf)
+    samples.empty.push(timed(empty, input, environment('ADD', '', ''))[0])
     for (const who of order) pingGateway(pods[who], results[who] ?? '')
     for (const who of order) {
-      const { program, path, conf } = plan.contestants[who]
-      const input = JSON.stringify({
-        ...conf,
-        prevResult: JSON.parse(results[who] ?? '') as unknown,
-      })
-      samples.del[who].push(timed(program, input, environment('DEL', pods[who], path))[0])
+      samples.del[who].push(detach(contestants[who], pods[who], results[who] ?? ''))
     }
     // The namespaces stay until the lab ends: the kernel takes the RTNL lock when it clears one up.
   }
   return samples
 }
 
+async function measure(plan: Plan): Promise<SamplesOf[Plan['kind']]> {
+  switch (plan.kind) {
+    case 'pairs':
+      return measurePairs(plan)
+    case 'parallel':
+      return measureParallel(plan)
+    case 'reservations':
+      return measureReservations(plan)
+    default:
+      return plan satisfies never
+  }
+}
+
 try {
   const plan = JSON.parse(readFileSync(0, 'utf8')) as Plan
-  process.stdout.write(JSON.stringify(measure(plan)))
+  process.stdout.write(JSON.stringify(await measure(plan)))
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = 1

@@ -13,6 +13,19 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
+export function ratioOfMedians(a: readonly number[], b: readonly number[]): number {
+  return median(a) / median(b)
+}
+
+export function differenceOfMedians(a: readonly number[], b: readonly number[]): number {
+  return median(a) - median(b)
+}
+
+/** Pairs of one's and the other's samples. */
+export function zip(a: readonly number[], b: readonly number[]): [number, number][] {
+  return a.map((value, i) => [value, b[i] ?? Number.NaN])
+}
+
 /**
  * Estimates a statistic of pairs of samples, with a percentile bootstrap: pairs are drawn together,
  * since what slowed one of them down will often have slowed the other. The same samples give the

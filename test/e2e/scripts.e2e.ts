@@ -22,7 +22,16 @@ test('scripts/install puts one file under all names, and again over running ones
   t.is(inodes().size, 1)
 
   await run([...command, '--as-flannel'])
-  const plugins = ['bridge', 'flannel', 'heddle', 'heddle-ipam', 'host-local', 'loopback']
+  const plugins = [
+    'bandwidth',
+    'bridge',
+    'flannel',
+    'heddle',
+    'heddle-ipam',
+    'host-local',
+    'loopback',
+    'portmap',
+  ]
   t.deepEqual(readdirSync(cni).toSorted(), plugins)
   t.deepEqual(readdirSync(bin).toSorted(), ['flanneld', 'heddlectl', 'heddled'])
   t.is(inodes().size, 1, 'none of the first files is left')
@@ -45,20 +54,25 @@ for (const flags of [['--frobnicate'], ['--cni-dir']]) {
 }
 
 test('scripts/bench --json compares both in every respect', async (t) => {
-  const command = [join(scripts, 'bench'), '--json', '--pairs', '4'] as const
+  const command = [join(scripts, 'bench'), '--json', '--pairs', '4', '--taken', '300'] as const
   const report = JSON.parse(await run(command, { timeoutMs: 240_000 })) as {
     comparisons: { name: string; heddleMs: number; referenceMs: number; ratio: { value: number } }[]
-    overEmpty: { value: number; low: number; high: number }
+    floor: { startMs: number; overEmpty: { value: number; low: number; high: number } }
     coldStart: { heddleMs: number; referenceMs: number }
   }
   t.deepEqual(
     report.comparisons.map(({ name }) => name),
-    ['ADD', 'DEL', 'ADD with ipMasq', 'DEL with ipMasq'],
+    [
+      ...['ADD', 'DEL', 'ADD with ipMasq', 'DEL with ipMasq', 'ADD with a port', 'DEL with a port'],
+      ...['100 ADDs, 8 at once', '100 DELs, 8 at once'],
+      ...['IPAM, 300 taken (against none)', 'IPAM after a foreign write'],
+    ],
   )
   for (const { heddleMs, referenceMs, ratio } of report.comparisons) {
     t.true(heddleMs > 0 && referenceMs > 0 && ratio.value > 0)
   }
-  t.true(report.overEmpty.low <= report.overEmpty.high)
+  const { startMs, overEmpty } = report.floor
+  t.true(startMs > 0 && overEmpty.low <= overEmpty.high)
   t.true(report.coldStart.heddleMs > 0 && report.coldStart.referenceMs > 0)
 })
 
