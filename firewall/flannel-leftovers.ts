@@ -3,8 +3,9 @@ import type { Request } from '../netlink/codec/message.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { deleteChain, type ListedChain, listChains } from '../netlink/nftables/chain.ts'
 import type { TableRef } from '../netlink/nftables/codec.ts'
-import { deleteRule, listRules, type Rule } from '../netlink/nftables/rule.ts'
+import { deleteRule, listRules } from '../netlink/nftables/rule.ts'
 import { deleteTable, listTables } from '../netlink/nftables/table.ts'
+import { jumpsTo } from './jumps.ts'
 
 /** The tables of its nftables mode. */
 const tables: readonly TableRef[] = [
@@ -49,13 +50,6 @@ function removeChain(
     .filter(({ rule }) => jumpsTo(rule, chain))
     .map(({ handle }) => deleteRule(table, from, handle))
   return [...jumps, deleteRule(table, chain), deleteChain(table, chain)]
-}
-
-function jumpsTo({ expressions }: Rule, chain: string): boolean {
-  return expressions.some(
-    (expression) =>
-      expression.name === 'immediate' && expression.attrs.data?.verdict?.chain === chain,
-  )
 }
 
 function has(present: readonly ListedChain[], table: TableRef, name: string): boolean {

@@ -14,9 +14,9 @@ import { type Address, addressToBytes, type Family } from '../ip/address.ts'
 import { families } from '../ip/by-family.ts'
 import { network as networkOf, type Prefix } from '../ip/prefix.ts'
 import { type Chain, priorities } from '../netlink/nftables/chain.ts'
-import type { TableRef } from '../netlink/nftables/codec.ts'
 import type { SetElement, SetRef } from '../netlink/nftables/element.ts'
 import { commentText, nameHash } from './names.ts'
+import { pluginTable } from './plugin-parts.ts'
 import { tableVersion } from './version.ts'
 
 /** Who an address belongs to: one interface of one container. */
@@ -38,8 +38,6 @@ export interface Masquerade {
    */
   readonly exempt: readonly Prefix[]
 }
-
-export const pluginTable: TableRef = { family: 'inet', name: 'heddle-cni' }
 
 export const postrouting: Chain = {
   name: 'postrouting',

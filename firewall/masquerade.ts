@@ -26,11 +26,11 @@ import {
   type Masquerade,
   type Owner,
   ownerTag,
-  pluginTable,
   poolsOf,
   postrouting,
 } from './masquerade-pool.ts'
 import { createPools, poolRule } from './masquerade-table.ts'
+import { pluginTable } from './plugin-parts.ts'
 
 /** More rounds than this mean that somebody works against us. */
 const ATTEMPTS = 10

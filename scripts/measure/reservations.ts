@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Contestant, environment, timed } from './plugin.ts'
 
 /** IPAM alone, in a folder that holds many reservations. */
@@ -79,5 +79,5 @@ function addAndDelete(program: string, conf: object, id: string): number {
 }
 
 function run(command: string, program: string, conf: object, id: string): number {
-  return timed(program, JSON.stringify(conf), environment(command, id, ''))[0].ms
+  return timed(program, JSON.stringify(conf), environment(command, id, dirname(program)))[0].ms
 }

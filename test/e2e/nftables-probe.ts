@@ -13,7 +13,7 @@ import {
   pruneMasquerade,
 } from '../../firewall/masquerade.ts'
 import type { Masquerade } from '../../firewall/masquerade-pool.ts'
-import { syncMasquerade } from '../../firewall/masquerade-table.ts'
+import { syncPluginTable } from '../../firewall/plugin-table.ts'
 import { removeTable, syncTable } from '../../firewall/sync.ts'
 import { Connection } from '../../netlink/connection.ts'
 import { NetlinkError } from '../../netlink/errors.ts'
@@ -81,7 +81,10 @@ const verbs: Readonly<Record<string, (number: number) => unknown>> = {
   missing: (number) => missingMasquerade(connection, attachment(number)) ?? 'nothing',
   prune: (number) => pruneMasquerade(connection, 'brnet', [attachment(number).owner]),
   sync: (number) =>
-    syncMasquerade(connection, () => Array.from({ length: number }, (_, i) => attachment(i + 2))),
+    syncPluginTable(connection, () => ({
+      masqueraded: Array.from({ length: number }, (_, i) => attachment(i + 2)),
+      published: [],
+    })),
 }
 
 const [verb = '', number = '0'] = process.argv.slice(2)

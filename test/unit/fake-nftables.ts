@@ -29,6 +29,8 @@ const NLM_F_ACK = 4
 const NLM_F_DUMP = 0x300
 const ENOENT = 2
 const ERESTART = 85
+/** NFNL_SUBSYS_CTNETLINK */
+const CONNTRACK = 1
 
 /** What a test decides of a transaction: an errno for each operation, 0 for success. */
 export type Judge = (operations: readonly Message[]) => readonly number[]
@@ -47,6 +49,8 @@ export class FakeNftables implements Socket {
   judge: Judge = (operations) => operations.map(() => 0)
   /** The names of the operations of each transaction that was not outdated. */
   readonly transactions: MessageName[][] = []
+  /** How often connections were asked for; there are none. */
+  conntrackDumps = 0
   readonly #replies: Uint8Array[] = []
 
   constructor(...tables: TableSpec[]) {
@@ -86,6 +90,11 @@ export class FakeNftables implements Socket {
   }
 
   #answer(question: Message): void {
+    if (question.type >> 8 === CONNTRACK) {
+      this.conntrackDumps++
+      this.#done(question)
+      return
+    }
     const replies = this.#objects(question)
     if (!replies) {
       this.#acknowledge(question, ENOENT)
@@ -115,6 +124,7 @@ export class FakeNftables implements Socket {
         const isInTable = wanted.table === undefined || wanted.table === table
         return isInTable && (wanted.name === undefined || wanted.name === name)
       })
+      .flatMap((request) => (asked === 'getElement' ? elementsAsked(question, request) : request))
   }
 
   #reply(question: Message, reply: Request): void {
@@ -137,6 +147,21 @@ function nameOf({ type }: { type: number }): MessageName {
   const name = names.find((key) => messages[key] === (type & 0xff))
   if (!name) throw new Error(`the fake knows no message of type ${type}`)
   return name
+}
+
+/** Of the elements of one message those whose keys are asked for, one message each; or all. */
+function elementsAsked(question: Message, { body }: Request): Request[] {
+  const { family, attrs } = decodeMessage(elementListTable, body)
+  const keys = decodeMessage(elementListTable, question.payload).attrs.elements?.map(keyText)
+  const found = (attrs.elements ?? []).filter((element) => keys?.includes(keyText(element)) ?? true)
+  return found.map((element) => {
+    const content = { table: elementListTable, attrs: { ...attrs, elements: [element] } }
+    return message('newElement', family, content, { op: 'element' })
+  })
+}
+
+function keyText({ key }: { key?: { value?: Uint8Array | undefined } | undefined }): string {
+  return key?.value?.join('.') ?? ''
 }
 
 function generationReply(id: number): Request {

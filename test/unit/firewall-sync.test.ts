@@ -2,7 +2,8 @@ import test from 'ava'
 import { flannelLeftovers } from '../../firewall/flannel-leftovers.ts'
 import { syncIptablesForward } from '../../firewall/iptables-forward.ts'
 import { attachMasquerade } from '../../firewall/masquerade.ts'
-import { masqueradeTable, syncMasquerade } from '../../firewall/masquerade-table.ts'
+import { masqueradeTable } from '../../firewall/masquerade-table.ts'
+import { syncPluginTable } from '../../firewall/plugin-table.ts'
 import { removeTable, syncTable } from '../../firewall/sync.ts'
 import { FirewallVersionError } from '../../firewall/version.ts'
 import { Connection } from '../../netlink/connection.ts'
@@ -226,22 +227,24 @@ test('attachMasquerade: refuses a table of a newer heddle by name', (t) => {
   })
 })
 
-test('syncMasquerade: leaves idle networks, rebuilds what is missing, and lists anew when overtaken', (t) => {
+test('syncPluginTable: leaves idle networks, rebuilds what is missing, and lists anew when overtaken', (t) => {
+  const nobody = { masqueraded: [], published: [] }
+  const somebody = { masqueraded: [attachment], published: [] }
   const one = masqueradeTable([attachment])
   const kernel = new FakeNftables()
   const connection = new Connection(kernel)
   t.is(
-    syncMasquerade(connection, () => []),
+    syncPluginTable(connection, () => nobody),
     'unchanged',
     'no table and nothing to put there',
   )
   t.is(
-    syncMasquerade(connection, () => [attachment]),
+    syncPluginTable(connection, () => somebody),
     'written',
   )
   kernel.tables = [one]
   t.is(
-    syncMasquerade(connection, () => [attachment]),
+    syncPluginTable(connection, () => somebody),
     'unchanged',
   )
   const idle = {
@@ -250,16 +253,16 @@ test('syncMasquerade: leaves idle networks, rebuilds what is missing, and lists 
   }
   kernel.tables = [idle]
   t.is(
-    syncMasquerade(connection, () => []),
+    syncPluginTable(connection, () => nobody),
     'unchanged',
   )
   let reads = 0
   kernel.interfere = () => {
     if (reads === 1) kernel.generation++
   }
-  syncMasquerade(connection, () => {
+  syncPluginTable(connection, () => {
     reads++
-    return [attachment]
+    return somebody
   })
   t.is(reads, 2)
 })
