@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeSync } from '#fs'
 import { attaching } from './cni/attaching.ts'
-import type { Loaders, Role } from './cni/call.ts'
+import { type LoaderName, type Loaders, type Role, unloaded } from './cni/call.ts'
 import { runCni } from './cni/main.ts'
 import { stderrLogger } from './log/stderr.ts'
 import packageJson from './package.json' with { type: 'json' }
@@ -16,9 +16,11 @@ import { currentNetns, inNetns, openNetns } from './sys/netns.ts'
 
 const { version } = packageJson
 
+let stdin: string | undefined
+
 const io = {
   env: process.env,
-  readStdin: () => readFileSync(0, 'utf8'),
+  readStdin: () => (stdin ??= readFileSync(0, 'utf8')),
   writeStdout: (text: string) => void writeSync(1, text),
   writeStderr: (text: string) => void writeSync(2, text),
 }
@@ -26,27 +28,43 @@ const io = {
 /** Upstream's lock is waited for this long, then the runtime is told to try again later. */
 const lock = (path: string) => lockFile(path, { mode: 0o750, timeoutMs: 20_000 })
 
-/** Code that this run has no use for. */
-function absent(): never {
-  throw new TypeError('Cannot run what was not loaded')
+const inspecting = async () => (await import('./cni/inspecting.ts')).inspecting
+const featuring = async () => (await import('./cni/featuring.ts')).featuring
+const collecting = async () => (await import('./cni/collecting.ts')).collecting
+const branching = async () => (await import('./cni/branching.ts')).branching
+const readying = async () => (await import('./cni/readying.ts')).readying
+const cleaning = async () => (await import('./cni/cleaning.ts')).cleaning
+const nothingMore = async () => attaching
+
+/** Where the code is that a plain ADD or DEL does without. */
+const parts: Readonly<Record<LoaderName, () => Promise<Partial<Loaders>>>> = {
+  add: nothingMore,
+  del: nothingMore,
+  firewall: nothingMore,
+  check: inspecting,
+  status: inspecting,
+  loopback: inspecting,
+  chained: featuring,
+  features: featuring,
+  gc: collecting,
+  otherwise: branching,
+  preparing: readying,
+  cleaning,
 }
 
-const nothing: Loaders = {
-  add: absent,
-  del: absent,
-  check: absent,
-  status: absent,
-  loopback: absent,
-  firewall: absent,
-}
-
-/** The part of the plugin that a command needs; VERSION, and being called by hand, need none. */
-async function loadVerbs(role: Role, command = ''): Promise<Loaders> {
-  if (command === '' || command === 'VERSION') return nothing
-  if (role !== 'loopback' && (command === 'ADD' || command === 'DEL')) {
-    return { ...nothing, ...attaching }
+/** Runs the network plugin, again each time it lacks code: it says so before it does anything. */
+async function runPlugin(role: Role): Promise<number> {
+  const log = stderrLogger({ level: 'info', format: 'text' })
+  const sleep = (milliseconds: number) => Bun.sleepSync(milliseconds)
+  const sha512Hex = (text: string) => new Bun.CryptoHasher('sha512').update(text).digest('hex')
+  const kernel = { openNetlink, openNetns, currentNetns, inNetns }
+  const deps = { ...kernel, lock, sleep, sha512Hex, log, version }
+  let load: Loaders = { ...unloaded, ...attaching }
+  for (;;) {
+    const end = runCni(role, io, { ...deps, load })
+    if (typeof end === 'number') return end
+    load = { ...load, ...(await parts[end]()) }
   }
-  return { ...nothing, ...(await import('./cni/inspecting.ts')).inspecting }
 }
 
 const { argv0 } = process
@@ -56,12 +74,10 @@ switch (name) {
   case 'heddle':
   case 'flannel':
   case 'bridge':
-  case 'loopback': {
-    const load = await loadVerbs(name, io.env['CNI_COMMAND'])
-    const log = stderrLogger({ level: 'info', format: 'text' })
-    const sleep = (milliseconds: number) => Bun.sleepSync(milliseconds)
-    const deps = { openNetlink, openNetns, currentNetns, inNetns, lock, sleep, load, log, version }
-    process.exitCode = runCni(name, io, deps)
+  case 'loopback':
+  case 'portmap':
+  case 'bandwidth': {
+    process.exitCode = await runPlugin(name)
     break
   }
   case 'heddle-ipam':
@@ -74,11 +90,12 @@ switch (name) {
   case 'heddled':
   case 'flanneld': {
     const { runDaemon } = await import('./daemon/main.ts')
+    const { followNetlink } = await import('./sys/netlink-events.ts')
     const { sdNotify } = await import('./sys/sd-notify.ts')
     const { compileHotCode } = await import('./sys/jit.ts')
     compileHotCode()
-    const deps = { version, program: name, openNetlink, lockFile, sdNotify }
-    // A thread still waits for kernel events; nothing else is left to be done.
+    const deps = { version, program: name, openNetlink, followNetlink, lockFile, sdNotify }
+    // A thread may still wait for a file or a name; nothing else is left to be done.
     process.exit(await runDaemon(process.argv.slice(2), process.env, deps))
   }
   case 'heddlectl': {

@@ -1,81 +1,81 @@
-import type { AttachmentRecord } from '../conf/attachment-record.ts'
-import type { Mac } from '../ip/mac.ts'
+import type { AttachmentParts, AttachmentRecord, LinkRecord } from '../conf/attachment-record.ts'
+import { UnsupportedFieldError } from '../conf/errors.ts'
+import type { PortMapping } from '../firewall/port-mapping.ts'
 import { formatPrefix } from '../ip/prefix.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { Netns } from '../sys/netns.ts'
-import { type Bridge, inspectBridge, readyBridge, refuseConflicts } from './bridge.ts'
-import { type BridgeConf, readArgs, readBridgeConf } from './bridge-conf.ts'
-import { type Call, keyOf } from './call.ts'
-import {
-  announce,
-  configureInterface,
-  prepareInterface,
-  waitForDuplicateDetection,
-} from './container.ts'
+import { readAliases } from './aliases.ts'
+import { type AttachConf, readArgs } from './attach-conf.ts'
+import type { Bandwidth } from './bandwidth.ts'
+import { bridgeMode } from './bridge-mode.ts'
+import { type Call, keyOf, type Loaders } from './call.ts'
 import { InterfaceExists } from './errors.ts'
 import { addDelegate, allocateAddresses } from './ipam.ts'
 import { findLink } from './link.ts'
-import { masquerade } from './masquerade.ts'
+import { stopMasquerade } from './masquerade.ts'
+import type { Mode, Site } from './mode.ts'
 import { isNetnsError, openContainer } from './netns.ts'
-import {
-  buildResult,
-  type Endpoint,
-  exemptNetworks,
-  foreseenGateways,
-  planEndpoint,
-} from './plan.ts'
+import { type Endpoint, exemptNetworks, planEndpoint } from './plan.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
 import { type CniResult, renderResult, requirePrintable } from './protocol/result.ts'
-import { readRecord, writeRecord } from './record.ts'
+import { beginRecord, findRecord, markEnding, readRecord } from './record.ts'
 import { saveTarget, targetOfAdd } from './resolve.ts'
-import { type AttachmentKey, containerMac, hostVethMac, hostVethName } from './stable-names.ts'
-import { trySysctl } from './sysctl.ts'
-import type { Target } from './target.ts'
+import { modeOf, type Target } from './target.ts'
 import { Undo } from './undo.ts'
-import { createVeth, type Veth, waitForPort } from './veth.ts'
+import { wantsFeatures } from './wanted-features.ts'
 
 /** Attaches a container and prints the result. A failure, also of that, leaves nothing behind. */
 export function add(call: Call): void {
   const target = targetOfAdd(call)
-  if (target.type === 'bridge') attach(call, target)
-  else attachElsewhere(call, target)
+  const mode = modeOf(call.role, target)
+  if (mode === 'ptp') attach(call.deps.load.otherwise().ptpMode, call, target)
+  else if (mode === 'macvlan') attach(call.deps.load.otherwise().macvlanMode, call, target)
+  else if (mode === 'elsewhere') attachElsewhere(call, target)
+  else attach(bridgeMode, call, target)
 }
 
 function attachElsewhere(call: Call, target: Target): void {
+  if (wantsFeatures(call)) {
+    const advice = 'give portMappings and bandwidth to plugins that are chained after this one'
+    throw new UnsupportedFieldError('runtimeConfig', call.conf.runtimeConfig, advice)
+  }
   using undo = new Undo()
   saveTarget(call, target, undo)
   call.print(addDelegate(call, target.type, target.text, undo))
   undo.forget()
 }
 
-/** What one ADD works with; all of it is opened before anything is changed. */
-interface Site {
-  readonly call: Call
-  readonly key: AttachmentKey
-  readonly target: Target
-  readonly conf: BridgeConf
-  /** The container's end's, and the host's end's. */
-  readonly mac: Mac
-  readonly hostMac: Mac
-  readonly netns: Netns
-  readonly host: Connection
-  readonly inside: Connection
+/** What an ADD is about to do. */
+interface Plan<Conf extends AttachConf, Found> {
+  readonly mode: Mode<Conf, Found>
+  readonly site: Site<Conf>
+  readonly found: Found
+  readonly features: Features | undefined
+  readonly aliases: readonly string[] | undefined
+  /** Left by a container of the same name that never saw its DEL. */
+  readonly earlier: AttachmentRecord | undefined
 }
 
 /** Checks everything that can be checked, and only then begins. */
-function attach(call: Call, target: Target): void {
+function attach<Conf extends AttachConf, Found>(
+  mode: Mode<Conf, Found>,
+  call: Call,
+  target: Target,
+): void {
   const { deps, invocation } = call
-  const conf = readBridgeConf(target, readArgs(invocation), call.version)
+  const conf = mode.read(target, readArgs(invocation, target.conf), call.version)
+  const key = keyOf(call)
+  const aliases = readAliases(call.conf)
+  const earlier = findRecord(key)
+  const features = earlier || wantsFeatures(call) ? readFeatures(call) : undefined
   using netns = openNewContainer(call)
   using host = new Connection(deps.openNetlink('route'))
   using inside = new Connection(deps.inNetns(netns, () => deps.openNetlink('route')))
   if (findLink(inside, invocation.ifname)) throw new InterfaceExists(invocation.ifname)
-  const found = inspectBridge(host, conf)
-  if (found) refuseConflicts(conf, foreseenGateways(conf), found.present)
+  const site = { call, key, target, conf, netns, host, inside }
+  const found = mode.inspect(site)
   using undo = new Undo()
-  const key = keyOf(call)
-  const macs = { mac: conf.mac ?? containerMac(key), hostMac: hostVethMac(key) }
-  const result = apply({ call, key, target, conf, ...macs, netns, host, inside }, found, undo)
+  const result = apply({ mode, site, found, features, aliases, earlier }, undo)
   call.print(renderResult(result, call.version))
   undo.forget()
 }
@@ -91,68 +91,75 @@ function openNewContainer(call: Call): Netns {
 }
 
 /**
- * Every step leaves in `undo` how to take it back. The bridge stays: other attachments share it.
- * The record is there before the kernel is touched. Addresses need none: they know their owner.
+ * Every step leaves in `undo` how to take it back. The record is there before the kernel is
+ * touched. Addresses need none: they know their owner.
  */
-function apply(site: Site, found: Bridge | undefined, undo: Undo): CniResult {
-  const { call, key, target, conf, mac, hostMac, netns, host } = site
+function apply<Conf extends AttachConf, Found>(plan: Plan<Conf, Found>, undo: Undo): CniResult {
+  const { mode, site, found, features, earlier } = plan
+  const { call, target, conf } = site
   saveTarget(call, target, undo)
   const endpoint = planEndpoint(conf, allocateAddresses(call, target, conf.ipam, undo))
   requirePrintable(call.version, endpoint.ips.length > 0)
-  const record = recordOf(site, endpoint)
-  undo.defer(writeRecord(record))
-  const bridge = readyBridge({ host, conf, sysctl: call.deps.sysctl }, found, endpoint, undo)
-  const plan = { key, mac, hostMac, netns, bridge: bridge.index, conf }
-  const veth = createVeth(host, plan, undo)
-  if (veth.hostName !== record.hostVeth) writeRecord({ ...record, hostVeth: veth.hostName })
-  prepare(site, veth, endpoint)
-  configureInterface(site.inside, veth.index, conf, endpoint)
-  masquerade(record, call.deps, undo)
-  if (conf.containerUp) goLive(site, veth, bridge, endpoint)
-  return buildResult(endpoint, {
-    bridge: { name: conf.bridge, ...(bridge.mac && { mac: bridge.mac }) },
-    host: { name: veth.hostName, mac: hostMac },
-    container: { name: key.ifname, mac, sandbox: call.invocation.netns },
-    ...(conf.mtu !== undefined && { mtu: conf.mtu }),
-  })
-}
-
-function prepare({ call, conf, netns }: Site, veth: Veth, { addresses }: Endpoint): void {
-  const { deps, invocation } = call
-  const hasIPv6 = addresses.some(({ address }) => address.family === 6)
-  trySysctl(deps.sysctl, `ipv6/conf/${veth.hostName}/accept_ra`, '0')
-  // Without addresses of ours the settings are left to whoever brings some.
-  if (addresses.length === 0) return
-  deps.inNetns(netns, () => prepareInterface(deps.sysctl, invocation.ifname, conf, hasIPv6))
-}
-
-/** Waits until frames pass, and tells the link who has the addresses now. */
-function goLive(
-  { call, conf, mac, host, inside }: Site,
-  veth: Veth,
-  bridge: { readonly index: number },
-  { addresses }: Endpoint,
-): void {
-  const neighbours = addresses.map(({ address }) => ({ index: bridge.index, address }))
-  waitForPort(host, veth, neighbours, call.deps)
-  if (addresses.length > 0) announce(inside, veth.index, mac)
-  if (conf.detectDuplicates) waitForDuplicateDetection(inside, veth.index, call.deps)
+  const record = recordOf(plan, mode.plan(site, found, endpoint), endpoint)
+  if (earlier) endEarlier(site, earlier, features)
+  undo.defer(beginRecord(record, earlier))
+  const { result, hostLink, hostVeth } = mode.attach(site, found, { endpoint, record, undo })
+  if (!features) return result
+  const { tools, bandwidth } = features
+  if (record.ports) tools.publish(call, hostLink, record.ports, undo)
+  if (bandwidth) tools.shape(call, site.host, { hostVeth, bandwidth }, undo)
+  return result
 }
 
 /** What DEL and the daemon must know. */
-function recordOf(site: Site, endpoint: Endpoint): AttachmentRecord {
-  const { key, target, conf, mac, hostMac } = site
-  const { path, device, inode } = site.netns
+function recordOf<Conf extends AttachConf, Found>(
+  { site, features, aliases }: Plan<Conf, Found>,
+  link: LinkRecord,
+  endpoint: Endpoint,
+): AttachmentRecord {
+  const { call, key, target, conf } = site
   return {
     ...key,
-    netns: { path, device, inode },
-    bridge: conf.bridge,
-    hostVeth: hostVethName(key, 0),
-    hostMac,
-    mac,
-    addresses: endpoint.addresses.map(formatPrefix),
+    link,
     ...(conf.masquerade && {
       masquerade: { exempt: exemptNetworks(endpoint, target.clusterNetworks).map(formatPrefix) },
     }),
+    ...(features && portsOf(call, endpoint, features)),
+    ...(aliases && { aliases }),
   }
+}
+
+/** Ports and shaping as the runtime asks for them, and the code that knows how. */
+interface Features {
+  readonly tools: ReturnType<Loaders['features']>
+  readonly mappings: readonly PortMapping[]
+  readonly bandwidth: Bandwidth | undefined
+}
+
+function readFeatures(call: Call): Features {
+  const tools = call.deps.load.features()
+  if (!wantsFeatures(call)) return { tools, mappings: [], bandwidth: undefined }
+  const mappings = tools.readPortMappings(call.conf)
+  return { tools, mappings, bandwidth: tools.readBandwidth(call.conf) }
+}
+
+function portsOf(
+  call: Call,
+  { addresses }: Endpoint,
+  { tools, mappings }: Features,
+): AttachmentParts {
+  if (mappings.length === 0) return {}
+  return { ports: tools.planPorts(call.conf, addresses, mappings) }
+}
+
+/** What the firewall still does for the container before, it would do to whoever is there now. */
+function endEarlier(
+  { call, key, host }: Site,
+  earlier: AttachmentRecord,
+  features: Features | undefined,
+): void {
+  markEnding(earlier)
+  if (earlier.ports) features?.tools.unpublish(call, earlier)
+  if (earlier.shaping) features?.tools.unshape(call, host, earlier)
+  if (earlier.masquerade) stopMasquerade(key, earlier.link?.addresses ?? [], call.deps)
 }

@@ -1,54 +1,35 @@
 import { ConfigError, UnsupportedFieldError } from '../conf/errors.ts'
-import type { DnsConf, NetConf } from '../conf/net-conf.ts'
-import { type Mac, parseMac } from '../ip/mac.ts'
-import { type IpamPlan, planIpam } from '../ipam/plan.ts'
-import { addressText, anyText, type CniArgs, parseCniArgs } from './protocol/args.ts'
-import { type Invocation, interfaceNameFault } from './protocol/env.ts'
+import type { NetConf } from '../conf/net-conf.ts'
+import {
+  type AttachConf,
+  hasDns,
+  readIpam,
+  readMac,
+  readMtu,
+  readRuntimeDns,
+  refuseOthers,
+} from './attach-conf.ts'
+import type { CniArgs } from './protocol/args.ts'
+import { interfaceNameFault } from './protocol/env.ts'
 import { requirePrintable } from './protocol/result.ts'
 import type { CniVersion } from './protocol/versions.ts'
-import { isOwnIpam, type Target } from './target.ts'
-
-/** Who gives the addresses: nobody, this executable, or another plugin. */
-export type IpamChoice =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'own'; readonly plan: IpamPlan }
-  | { readonly kind: 'other'; readonly type: string }
+import type { Target } from './target.ts'
 
 /** A bridge network's configuration, checked: nothing else reads its keys. */
-export interface BridgeConf {
+export interface BridgeConf extends AttachConf {
   readonly bridge: string
-  readonly isGateway: boolean
-  readonly isDefaultGateway: boolean
   readonly forceAddress: boolean
-  readonly masquerade: boolean
-  /** Bytes; absent leaves the kernel's default. */
-  readonly mtu?: number
   readonly hairpin: boolean
   readonly promiscuous: boolean
   readonly isolated: boolean
-  /** Whether ADD waits for IPv6 duplicate address detection; otherwise the addresses skip it. */
-  readonly detectDuplicates: boolean
-  /** False leaves the container's end down, for whoever is inside. */
-  readonly containerUp: boolean
-  /** Asked for by the runtime. */
-  readonly mac?: Mac
-  /** Replaces what IPAM says. */
-  readonly dns?: DnsConf
-  readonly ipam: IpamChoice
 }
 
 const defaultBridge = 'cni0'
 /** Keys of the bridge plugin that have no meaning here unless they hold one of these values. */
 const harmless: Readonly<Record<string, readonly unknown[]>> = {
-  mode: [undefined, '', 'bridge'],
   vlan: [undefined, 0],
   macspoofchk: [undefined, false],
   ipMasqBackend: [undefined, '', 'nftables'],
-}
-
-/** Pairs of CNI_ARGS that are known: what the bridge and the host-local plugin know together. */
-export function readArgs(invocation: Invocation): CniArgs {
-  return parseCniArgs(invocation.args, { MAC: anyText, IP: addressText })
 }
 
 /**
@@ -62,7 +43,8 @@ export function readBridgeConf(target: Target, args: CniArgs, version: CniVersio
   const ipam = readIpam(conf, args)
   requirePrintable(version, ipam.kind !== 'none')
   const mtu = readMtu(conf.mtu)
-  const mac = readMac(conf, args)
+  const mac = readMac(conf, args, 'make veth pair')
+  const runtimeDns = readRuntimeDns(conf)
   const isDefaultGateway = conf.isDefaultGateway === true
   return {
     bridge: readBridgeName(conf),
@@ -78,13 +60,14 @@ export function readBridgeConf(target: Target, args: CniArgs, version: CniVersio
     containerUp: conf.disableContainerInterface !== true,
     ...(mac && { mac }),
     ...(hasDns(conf.dns) && { dns: conf.dns }),
+    ...(runtimeDns && { runtimeDns }),
     ipam,
   }
 }
 
 /** Every key of the reference bridge plugin is either implemented or refused, never ignored. */
 function refuseUnusable(conf: NetConf): void {
-  const { vlan = 0, ipMasqBackend = '' } = conf
+  const { vlan = 0, ipMasqBackend = '', mode = '' } = conf
   if (conf.hairpinMode && conf.promiscMode) {
     const both = 'cannot set hairpin mode and promiscuous mode at the same time'
     throw new ConfigError('hairpinMode', both)
@@ -98,25 +81,17 @@ function refuseUnusable(conf: NetConf): void {
       `unknown ipmasq backend ${JSON.stringify(ipMasqBackend)}`,
     )
   }
-  for (const [key, values] of Object.entries(harmless)) {
-    if (values.includes(conf[key])) continue
-    throw new UnsupportedFieldError(key, conf[key], 'heddle does not do this yet')
+  if (mode !== '' && mode !== 'bridge') {
+    throw new UnsupportedFieldError('mode', mode, 'the modes are bridge, ptp and macvlan')
   }
-  if (conf.vlanTrunk && conf.vlanTrunk.length > 0) {
-    throw new UnsupportedFieldError('vlanTrunk', conf.vlanTrunk, 'heddle does not do this yet')
-  }
+  refuseOthers(conf, harmless, 'heddle does not do this')
+  refuseIpam(conf)
 }
 
-function readIpam(conf: NetConf, args: CniArgs): IpamChoice {
-  const type = conf.ipam?.type ?? ''
-  if (type === '') return { kind: 'none' }
-  if (conf.disableContainerInterface) {
-    throw new ConfigError(
-      'disableContainerInterface',
-      'cannot use IPAM when DisableContainerInterface flag is set',
-    )
-  }
-  return isOwnIpam(type) ? { kind: 'own', plan: planIpam(conf, args) } : { kind: 'other', type }
+function refuseIpam({ disableContainerInterface, ipam }: NetConf): void {
+  if (!disableContainerInterface || !ipam?.type) return
+  const text = 'cannot use IPAM when DisableContainerInterface flag is set'
+  throw new ConfigError('disableContainerInterface', text)
 }
 
 /** The name of the bridge, unchecked. */
@@ -129,30 +104,4 @@ function readBridgeName(conf: NetConf): string {
   const fault = interfaceNameFault(name)
   if (fault) throw new ConfigError('bridge', `bridge ${JSON.stringify(name)}: ${fault.message}`)
   return name
-}
-
-/** What a veth takes: IPv4's least MTU (RFC 791) up to the kernel's ETH_MAX_MTU. */
-function readMtu(mtu = 0): number | undefined {
-  if (mtu === 0) return undefined
-  if (mtu >= 68 && mtu <= 65535) return mtu
-  throw new ConfigError('mtu', `invalid MTU ${mtu}, must be between 68 and 65535`)
-}
-
-/** The runtime's wish wins over `args`, that over CNI_ARGS. */
-function readMac(conf: NetConf, args: CniArgs): Mac | undefined {
-  const text = conf.runtimeConfig?.mac || conf.args?.cni?.mac || args.get('MAC') || ''
-  if (text === '') return undefined
-  const mac = parseMac(text)
-  if (mac && isUsable(mac)) return mac
-  throw new ConfigError('mac', `failed to make veth pair: address ${text}: invalid MAC address`)
-}
-
-/** An interface cannot have a group address or none at all (include/linux/etherdevice.h). */
-function isUsable(mac: Mac): boolean {
-  return mac !== '00:00:00:00:00:00' && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0
-}
-
-function hasDns(dns: DnsConf = {}): boolean {
-  const { nameservers = [], domain = '', search = [], options = [] } = dns
-  return domain !== '' || nameservers.length + search.length + options.length > 0
 }

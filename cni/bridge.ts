@@ -16,6 +16,7 @@ import { addLink, type Link, setLink } from '../netlink/link.ts'
 import type { BridgeConf } from './bridge-conf.ts'
 import { ConflictError } from './errors.ts'
 import { findLink } from './link.ts'
+import type { Site } from './mode.ts'
 import type { Endpoint } from './plan.ts'
 import { bridgeMac } from './stable-names.ts'
 import { ensureSysctl, type Sysctl, trySysctl } from './sysctl.ts'
@@ -25,13 +26,6 @@ import type { Undo } from './undo.ts'
 export interface Bridge {
   readonly link: Link
   readonly present: readonly Prefix[]
-}
-
-/** What is needed to work on the host's side. */
-export interface HostSide {
-  readonly host: Connection
-  readonly conf: BridgeConf
-  readonly sysctl: Sysctl
 }
 
 /** The configured bridge, undefined when there is none. @throws ConflictError for another link. */
@@ -51,24 +45,32 @@ function addressesOf(host: Connection, { index }: Link): Prefix[] {
 
 /**
  * Brings the bridge to what an endpoint needs: there, up, with the gateways' addresses, the host
- * forwarding. It stays so when ADD fails, since other attachments share it; only what
- * `forceAddress` did to its addresses is taken back when `undo` is disposed.
+ * forwarding. It stays so when ADD fails, since other attachments share it; only what was done to
+ * addresses that were in the way is taken back when `undo` is disposed.
  */
 export function readyBridge(
-  side: HostSide,
+  site: Site<BridgeConf>,
   found: Bridge | undefined,
   { gateways }: Endpoint,
   undo: Undo,
 ): { readonly index: number; readonly mac?: Mac } {
-  const bridge = found ?? createBridge(side, gateways)
-  refuseConflicts(side.conf, gateways, bridge.present)
-  ensureUp(side, bridge.link)
-  ensureGateways(side, bridge, gateways, undo)
-  return bridge.link
+  const bridge = found ?? createBridge(site, gateways)
+  const { conf, host } = site
+  settleConflicts(site, bridge, gateways)
+  const { index, up, promiscuous } = bridge.link
+  const wanted = conf.promiscuous && !promiscuous
+  if (!up || wanted) {
+    host.execute(setLink({ index, up: true, ...(wanted && { promiscuous: true }) }))
+  }
+  if (!up && conf.isGateway) site.call.deps.load.preparing().acceptForwarding(site, conf.bridge)
+  const mac = ensureGateways(site, bridge, gateways, undo)
+  return mac === undefined ? bridge.link : { index, mac }
 }
 
 /** Makes the bridge; one that another ADD makes at the same time is as good. */
-function createBridge({ host, conf, sysctl }: HostSide, gateways: readonly Prefix[]): Bridge {
+function createBridge(site: Site<BridgeConf>, gateways: readonly Prefix[]): Bridge {
+  const { host, conf } = site
+  const { sysctl } = site.call.deps
   const name = conf.bridge
   const mac = bridgeMac(readHostName(), name, gateways.map(formatPrefix))
   try {
@@ -86,14 +88,15 @@ function createBridge({ host, conf, sysctl }: HostSide, gateways: readonly Prefi
   throw new ConflictError(name, `bridge "${name}" was deleted while it was being made`, 'try again')
 }
 
-function readHostName(): string {
+/** The host's name, as its network namespace shares it with others. */
+export function readHostName(): string {
   return readFileSync('/proc/sys/kernel/hostname', 'utf8').trimEnd()
 }
 
-function ensureUp({ host, conf }: HostSide, { index, up, promiscuous }: Link): void {
-  const wanted = conf.promiscuous && !promiscuous
-  if (up && !wanted) return
-  host.execute(setLink({ index, up: true, ...(wanted && { promiscuous: true }) }))
+/** An address of the bridge that keeps it from being a gateway. */
+export interface Conflict {
+  readonly gateway: Prefix
+  readonly address: Prefix
 }
 
 /**
@@ -103,8 +106,8 @@ function ensureUp({ host, conf }: HostSide, { index, up, promiscuous }: Link): v
 export function conflictsOf(
   gateways: readonly Prefix[],
   present: readonly Prefix[],
-): readonly { readonly gateway: Prefix; readonly address: Prefix }[] {
-  const conflicts: { gateway: Prefix; address: Prefix }[] = []
+): readonly Conflict[] {
+  const conflicts: Conflict[] = []
   for (const gateway of missingOf(gateways, present)) {
     for (const address of present) {
       if (includes(gateways, address) || !isInTheWay(address, gateway)) continue
@@ -130,41 +133,51 @@ function includes(prefixes: readonly Prefix[], prefix: Prefix): boolean {
   return false
 }
 
-/** @throws ConflictError in the words of the reference plugin, unless `forceAddress` is set. */
-export function refuseConflicts(
-  conf: BridgeConf,
-  gateways: readonly Prefix[],
-  present: readonly Prefix[],
-): void {
-  const [conflict] = conf.forceAddress ? [] : conflictsOf(gateways, present)
-  if (!conflict) return
-  const { bridge } = conf
-  const wanted = formatPrefix(conflict.gateway)
-  throw new ConflictError(
-    bridge,
-    `"${bridge}" already has an IP address different from ${wanted}`,
-    `it has ${formatPrefix(conflict.address)}: delete that, set "forceAddress" or name another bridge`,
-  )
-}
-
-function ensureGateways(
-  side: HostSide,
+/**
+ * Makes sure that the bridge can be these gateways. Addresses that are in the way go when
+ * `forceAddress` is set, or when they are left from before and nothing uses them any more.
+ * @throws ConflictError in the words of the reference plugin.
+ */
+export function settleConflicts(
+  site: Site<BridgeConf>,
   bridge: Bridge,
   gateways: readonly Prefix[],
-  undo: Undo,
 ): void {
-  const missing = missingOf(gateways, bridge.present)
-  if (missing.length > 0) {
-    const conflicts = conflictsOf(gateways, bridge.present)
-    const inTheWay = distinctPrefixes(conflicts.map(({ address }) => address))
-    replaceAddresses(side.host, bridge.link, inTheWay, missing)
-    if (inTheWay.length > 0) {
-      undo.defer(() => replaceAddresses(side.host, bridge.link, missing, inTheWay))
-    }
+  if (site.conf.forceAddress) return
+  for (const conflict of conflictsOf(gateways, bridge.present)) {
+    site.call.deps.load.preparing().requireUnused(site, bridge, conflict)
   }
+}
+
+/** Returns the bridge's MAC address if that had to change. */
+function ensureGateways(
+  { host, conf, call }: Site<BridgeConf>,
+  { link, present }: Bridge,
+  gateways: readonly Prefix[],
+  undo: Undo,
+): Mac | undefined {
+  if (gateways.length === 0) return undefined
+  ensureForwarding(call.deps.sysctl, gateways)
+  const missing = missingOf(gateways, present)
+  if (missing.length === 0) return undefined
+  const conflicts = conflictsOf(gateways, present)
+  const inTheWay = distinctPrefixes(conflicts.map(({ address }) => address))
+  replaceAddresses(host, link, inTheWay, missing)
+  if (inTheWay.length === 0) return undefined
+  undo.defer(() => replaceAddresses(host, link, missing, inTheWay))
+  if (conf.forceAddress || link.mac === undefined) return undefined
+  // It tells the next change that the addresses are ours.
+  const mac = bridgeMac(readHostName(), link.name, gateways.map(formatPrefix))
+  host.execute(setLink({ index: link.index, mac }))
+  undo.defer(() => host.execute(setLink({ index: link.index, mac: link.mac })))
+  return mac
+}
+
+/** Lets the host route between its networks, in the families of these addresses. */
+export function ensureForwarding(sysctl: Sysctl, gateways: readonly Prefix[]): void {
   for (const family of families) {
     if (gateways.some(({ address }) => address.family === family)) {
-      ensureSysctl(side.sysctl, forwardingKeys[family], '1')
+      ensureSysctl(sysctl, forwardingKeys[family], '1')
     }
   }
 }

@@ -8,7 +8,7 @@ import type { AttachmentKey } from './stable-names.ts'
 import type { Sysctl } from './sysctl.ts'
 
 /** The name the executable was started by, which decides whose configuration it takes. */
-export type Role = 'heddle' | 'flannel' | 'bridge' | 'loopback'
+export type Role = 'heddle' | 'flannel' | 'bridge' | 'loopback' | 'portmap' | 'bandwidth'
 
 /** The process's edges. `readStdin` throws what the read throws. */
 export interface CniIo {
@@ -27,6 +27,8 @@ export interface CniDeps {
   /** flock(2) LOCK_EX on a file, for at most 20 s; throws `LockTimeout`. */
   lock(path: string): Disposable
   sleep(milliseconds: number): void
+  /** For the names that the reference plugins derive; node:crypto would cost every start 2 ms. */
+  sha512Hex(text: string): string
   readonly sysctl: Sysctl
   readonly load: Loaders
   readonly log: Logger
@@ -34,14 +36,58 @@ export interface CniDeps {
   readonly version: string
 }
 
-/** Code that not every run needs. The executable loads what the run's command asks for. */
+/**
+ * Code that not every run needs. One that is not there throws `NotLoaded`: the executable then loads
+ * it and runs the verb again, so a verb asks for its code before it changes anything.
+ */
 export interface Loaders {
   add(): typeof import('./add.ts')
   del(): typeof import('./del.ts')
   check(): typeof import('./check.ts')
   status(): typeof import('./status.ts')
+  gc(): typeof import('./gc.ts')
   loopback(): typeof import('./loopback.ts')
+  chained(): typeof import('./chained.ts')
+  features(): typeof import('./featuring.ts').features
+  otherwise(): typeof import('./ptp.ts') & typeof import('./macvlan.ts')
+  preparing(): typeof import('./prepare-bridge.ts')
+  cleaning(): typeof import('./clean-up.ts')
   firewall(): Omit<typeof import('../firewall/masquerade.ts'), 'pruneMasquerade'>
+}
+
+export type LoaderName = keyof Loaders
+
+/** Code was asked for that this run has not loaded. */
+export class NotLoaded extends Error {
+  override readonly name = 'NotLoaded'
+  readonly loader: LoaderName
+
+  constructor(loader: LoaderName) {
+    super(`the code of ${loader} was not loaded`)
+    this.loader = loader
+  }
+}
+
+function missing(loader: LoaderName): () => never {
+  return () => {
+    throw new NotLoaded(loader)
+  }
+}
+
+/** Nothing loaded yet: to be spread under what is. */
+export const unloaded: Loaders = {
+  add: missing('add'),
+  del: missing('del'),
+  check: missing('check'),
+  status: missing('status'),
+  gc: missing('gc'),
+  loopback: missing('loopback'),
+  chained: missing('chained'),
+  features: missing('features'),
+  otherwise: missing('otherwise'),
+  preparing: missing('preparing'),
+  cleaning: missing('cleaning'),
+  firewall: missing('firewall'),
 }
 
 /** One run of the plugin on a configuration. */

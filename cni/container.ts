@@ -4,7 +4,7 @@ import { addAddress, listAddresses } from '../netlink/address.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { setLink } from '../netlink/link.ts'
 import { appendRoute } from '../netlink/route.ts'
-import type { BridgeConf } from './bridge-conf.ts'
+import type { AttachConf } from './attach-conf.ts'
 import type { CniDeps } from './call.ts'
 import type { Endpoint } from './plan.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
@@ -18,7 +18,7 @@ const dadPauseMs = 20
 export function prepareInterface(
   sysctl: Sysctl,
   ifname: string,
-  conf: BridgeConf,
+  conf: AttachConf,
   hasIPv6: boolean,
 ): void {
   trySysctl(sysctl, `ipv4/conf/${ifname}/arp_notify`, '1')
@@ -35,7 +35,7 @@ export function prepareInterface(
 export function configureInterface(
   inside: Connection,
   index: number,
-  conf: BridgeConf,
+  conf: AttachConf,
   endpoint: Endpoint,
 ): void {
   const noDad = conf.detectDuplicates ? {} : ({ noDad: true } as const)

@@ -1,19 +1,17 @@
-import type { AttachmentRecord } from '../conf/attachment-record.ts'
+import type { AttachmentMode, AttachmentRecord } from '../conf/attachment-record.ts'
 import { Connection } from '../netlink/connection.ts'
-import { isErrno } from '../netlink/errors.ts'
-import { deleteLink, type Link } from '../netlink/link.ts'
-import type { Netns } from '../sys/netns.ts'
-import { bridgeNameOf } from './bridge-conf.ts'
-import { type Call, keyOf } from './call.ts'
+import type { Link } from '../netlink/link.ts'
+import { type Call, keyOf, type Loaders } from './call.ts'
 import { runDelegate } from './delegate.ts'
 import { releaseAddresses } from './ipam.ts'
 import { findLink } from './link.ts'
 import { stopMasquerade } from './masquerade.ts'
-import { isNetnsError, isOwnNetns, ownNetns } from './netns.ts'
-import { readRecord, removeRecord } from './record.ts'
-import { forgetTarget, targetOfExisting } from './resolve.ts'
-import type { Target } from './target.ts'
-import { findHostVeth, possibleHostVeths } from './veth.ts'
+import { markEnding, readRecord, removePart } from './record.ts'
+import { forgetTarget, targetOfDel } from './resolve.ts'
+import type { AttachmentKey } from './stable-names.ts'
+import { modeOf, type Target } from './target.ts'
+import { findHostVeth, possibleHostVeths, removeIfThere } from './veth.ts'
+import { mayHaveFeatures } from './wanted-features.ts'
 
 /**
  * Detaches a container, by its record, by the names that ADD derives, and by the configuration.
@@ -21,10 +19,21 @@ import { findHostVeth, possibleHostVeths } from './veth.ts'
  * @throws AggregateError of the steps that failed, after all have been tried.
  */
 export function del(call: Call): void {
-  const target = targetOfExisting(call)
   const failures: unknown[] = []
-  if (target.type === 'bridge') detach(call, target, failures)
-  else attempt(failures, () => delegate(call, target))
+  const key = keyOf(call)
+  const record = attempt(failures, () => readRecord(key))
+  // It was another plugin that attached the container; this one was chained after it.
+  if (call.role === 'heddle' && record && !record.link) {
+    call.deps.load.chained().deleteChained(call)
+    return
+  }
+  const target = targetOfDel(call)
+  const mode = modeOf(call.role, target)
+  if (mode === 'elsewhere') attempt(failures, () => delegate(call, target))
+  else {
+    const own = record?.link && record
+    detach({ call, key, target, mode: own?.link?.mode ?? mode, record: own, failures })
+  }
   if (failures.length > 0) throw new AggregateError(failures, 'cannot detach the container')
   forgetTarget(call)
 }
@@ -33,19 +42,84 @@ function delegate(call: Call, { type, text }: Target): void {
   runDelegate(call, { type, command: 'DEL', stdin: text })
 }
 
-function detach(call: Call, target: Target, failures: unknown[]): void {
-  const key = keyOf(call)
-  const record = attempt(failures, () => readRecord(key))
-  attempt(failures, () => removeLink(call, target, record))
-  // After the link: another container may get the addresses at once.
-  attempt(failures, () => releaseAddresses(call, target))
-  // Before the masquerading, which the daemon would otherwise put back from the record just then.
-  // Should this run end in between, the configuration tells the next DEL what is left.
-  if (failures.length === 0) removeRecord(key)
-  const isMasqueraded = record ? record.masquerade !== undefined : target.conf.ipMasq === true
-  if (isMasqueraded) {
-    attempt(failures, () => stopMasquerade(key, record?.addresses ?? [], call.deps))
+/** What one DEL works with. */
+export interface Detachment {
+  readonly call: Call
+  readonly key: AttachmentKey
+  readonly target: Target
+  readonly mode: AttachmentMode
+  /** Of an attachment whose link heddle made. */
+  readonly record: AttachmentRecord | undefined
+  readonly failures: unknown[]
+}
+
+/** What a plugin that makes the link has in the record, and what `heddle` does besides. */
+const linkParts = ['link', 'masquerade', 'aliases'] as const
+const allParts = [...linkParts, 'ports', 'shaping'] as const
+
+/**
+ * The record goes last: a DEL that is killed leaves it to the next one. Entries of the firewall are
+ * not put back meanwhile, since the record says that they are to go.
+ */
+function detach(detachment: Detachment): void {
+  const { call, key, target, record, failures } = detachment
+  const tools = loadTools(detachment)
+  const { features, cleaning } = tools
+  if (record && (record.ports || record.masquerade)) markEnding(record)
+  // Before the addresses: another container may get them at once.
+  if (features) attempt(failures, () => features.unpublish(call, record))
+  removeLinks(detachment, tools)
+  if (record?.masquerade) {
+    attempt(failures, () => stopMasquerade(key, record.link?.addresses ?? [], call.deps))
   }
+  if (cleaning) attempt(failures, () => cleaning.removeUnrecorded(call, target))
+  attempt(failures, () => releaseAddresses(call, target))
+  if (failures.length === 0) removePart(key, call.role === 'heddle' ? allParts : linkParts, record)
+}
+
+/** Code that not every DEL needs. It has to be there before anything is changed. */
+interface Tools {
+  readonly features: ReturnType<Loaders['features']> | undefined
+  readonly otherwise: ReturnType<Loaders['otherwise']> | undefined
+  readonly cleaning: ReturnType<Loaders['cleaning']> | undefined
+}
+
+function loadTools({ call, record, mode }: Detachment): Tools {
+  const { load } = call.deps
+  return {
+    features: hasFeatures(call, record) ? load.features() : undefined,
+    otherwise: mode === 'macvlan' ? load.otherwise() : undefined,
+    cleaning: record ? undefined : load.cleaning(),
+  }
+}
+
+function hasFeatures(call: Call, record: AttachmentRecord | undefined): boolean {
+  if (!record) return mayHaveFeatures(call)
+  return call.role === 'heddle' && (record.ports ?? record.shaping) !== undefined
+}
+
+function removeLinks(detachment: Detachment, { features, otherwise, cleaning }: Tools): void {
+  const { call, record, failures } = detachment
+  using host = new Connection(call.deps.openNetlink('route'))
+  if (features) attempt(failures, () => features.unshape(call, host, record))
+  attempt(failures, () => {
+    const own = findOwnVeth(host, detachment)
+    // With it goes the container's end, wherever that is by now.
+    if (own) removeIfThere(host, own)
+    else if (otherwise) otherwise.removeMacvlan(detachment, host)
+    else cleaning?.removeForeignVeth(detachment, host)
+  })
+}
+
+/** By its record; by the names that ADD derives when that is of no help. */
+function findOwnVeth(host: Connection, { key, record }: Detachment): Link | undefined {
+  const recorded = record?.link?.hostVeth
+  if (recorded === '') return undefined
+  const link = recorded === undefined ? undefined : findLink(host, recorded)
+  if (recorded !== undefined && !link) return undefined
+  if (link?.kind === 'veth' && link.mac === record?.link?.hostMac) return link
+  // An ADD that was killed had not noted yet that the name is somebody else's.
+  return findHostVeth(host, possibleHostVeths(key))
 }
 
 function attempt<T>(failures: unknown[], step: () => T): T | undefined {
@@ -54,69 +128,5 @@ function attempt<T>(failures: unknown[], step: () => T): T | undefined {
   } catch (error) {
     failures.push(error)
     return undefined
-  }
-}
-
-function removeLink(call: Call, target: Target, record: AttachmentRecord | undefined): void {
-  using host = new Connection(call.deps.openNetlink('route'))
-  const own = findHostVeth(host, record ? [record] : possibleHostVeths(keyOf(call)))
-  // With it goes the container's end, wherever that is by now.
-  if (own) removeIfThere(host, own)
-  else removeForeignVeth(call, host, target, record)
-}
-
-/**
- * Removes what the reference plugins attached before heddle took over: a veth of the container's
- * namespace whose other end is a port of our bridge. An interface that another network brought in
- * under this name stays; DEL also follows an ADD that failed because of it.
- */
-function removeForeignVeth(
-  call: Call,
-  host: Connection,
-  target: Target,
-  record: AttachmentRecord | undefined,
-): void {
-  using netns = openRemainder(call, record)
-  if (!netns) return
-  using inside = new Connection(call.deps.inNetns(netns, () => call.deps.openNetlink('route')))
-  const link = findLink(inside, call.invocation.ifname)
-  if (link?.kind !== 'veth' || link.linkIndex === undefined) return
-  const peer = findLink(host, { index: link.linkIndex })
-  const bridge = findLink(host, bridgeNameOf(target.conf))
-  if (peer?.kind === 'veth' && bridge && peer.master === bridge.index) removeIfThere(inside, link)
-}
-
-/**
- * The container's namespace, if it is still there. Paths are used again (`/proc/<pid>/ns/net`), so
- * one that leads elsewhere than when the container was attached counts as gone.
- */
-function openRemainder(
-  { invocation, deps }: Call,
-  record: AttachmentRecord | undefined,
-): Netns | undefined {
-  if (invocation.netns === '') return undefined
-  using opened = new DisposableStack()
-  try {
-    const netns = opened.use(deps.openNetns(invocation.netns))
-    if (record && !isNamespaceOf(record, netns)) return undefined
-    if (!invocation.netnsOverride && isOwnNetns(netns, deps)) throw ownNetns()
-    opened.move()
-    return netns
-  } catch (error) {
-    if (isNetnsError(error)) return undefined
-    throw error
-  }
-}
-
-function isNamespaceOf({ netns }: AttachmentRecord, { device, inode }: Netns): boolean {
-  return netns.device === device && netns.inode === inode
-}
-
-function removeIfThere(connection: Connection, { index }: Link): void {
-  try {
-    connection.execute(deleteLink({ index }))
-  } catch (error) {
-    // The namespace, or another DEL, took it along meanwhile.
-    if (!isErrno(error, 'ENODEV')) throw error
   }
 }

@@ -27,3 +27,9 @@ export class ConflictError extends Error {
 export class CheckFailed extends Error {
   override readonly name = 'CheckFailed'
 }
+
+/** Whether the kernel refused for having no nftables: then nothing of the kind is there either. */
+export function lacksNftables(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'EOPNOTSUPP' || code === 'EPROTONOSUPPORT' || code === 'EINVAL'
+}

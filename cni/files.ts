@@ -5,8 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileS
  * Returns how to put back what was there before.
  */
 export function replaceFile(path: string, text: string): () => void {
-  // Asking first: an error would cost more than the question, and mostly there is no such file.
-  const before = existsSync(path) ? readIfThere(path) : undefined
+  const before = readUnlessMissing(path)
   writeWhole(path, text)
   return () => {
     if (before === undefined) removeFile(path)
@@ -14,7 +13,13 @@ export function replaceFile(path: string, text: string): () => void {
   }
 }
 
-function writeWhole(path: string, text: string): void {
+/** As `readIfThere`, for a file that mostly is not: an error would cost more than asking first. */
+export function readUnlessMissing(path: string): string | undefined {
+  return existsSync(path) ? readIfThere(path) : undefined
+}
+
+/** Writes such a file. */
+export function writeWhole(path: string, text: string): void {
   const temporary = temporaryPath(path)
   try {
     writeInFolder(temporary, text)
@@ -35,7 +40,7 @@ function writeInFolder(path: string, text: string): void {
   }
 }
 
-/** Removes a file that `replaceFile` made, with what a run that was killed left of it. */
+/** Removes a file that was written so, with what a run that was killed left of it. */
 export function removeFile(path: string): void {
   removeIfThere(path)
   removeIfThere(temporaryPath(path))

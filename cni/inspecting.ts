@@ -1,13 +1,12 @@
-import { attachMasquerade, detachMasquerade, missingMasquerade } from '../firewall/masquerade.ts'
+import './attaching.ts'
 import type { Loaders } from './call.ts'
 import { check } from './check.ts'
 import { addLoopback, checkLoopback, deleteLoopback } from './loopback.ts'
 import { status } from './status.ts'
 
 /** What the other verbs run, and the loopback plugin: one part, as `attaching`. */
-export const inspecting: Pick<Loaders, 'check' | 'status' | 'loopback' | 'firewall'> = {
+export const inspecting: Pick<Loaders, 'check' | 'status' | 'loopback'> = {
   check: () => ({ check }),
   status: () => ({ status }),
   loopback: () => ({ addLoopback, deleteLoopback, checkLoopback }),
-  firewall: () => ({ attachMasquerade, detachMasquerade, missingMasquerade }),
 }

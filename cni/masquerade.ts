@@ -3,19 +3,25 @@ import type { Address } from '../ip/address.ts'
 import { parsePrefix } from '../ip/prefix.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { CniDeps } from './call.ts'
+import { markEnding, readRecord } from './record.ts'
 import type { AttachmentKey } from './stable-names.ts'
 import type { Undo } from './undo.ts'
 
 /** Masquerades what the container sends outside. Taken back when `undo` is disposed. */
 export function masquerade(record: AttachmentRecord, deps: CniDeps, undo: Undo): void {
   if (!record.masquerade) return
+  const addresses = record.link?.addresses ?? []
   // Before the kernel is asked: its answer may get lost.
-  undo.defer(() => stopMasquerade(record, record.addresses, deps))
+  undo.defer(() => stopMasquerade(record, addresses, deps))
+  undo.defer(() => {
+    const now = readRecord(record)
+    if (now) markEnding(now)
+  })
   using firewall = new Connection(deps.openNetlink('netfilter'))
   deps.load.firewall().attachMasquerade(firewall, {
     network: record.network,
     owner: record,
-    addresses: addressesOf(record.addresses),
+    addresses: addressesOf(addresses),
     exempt: record.masquerade.exempt.flatMap((text) => parsePrefix(text) ?? []),
   })
 }

@@ -1,4 +1,10 @@
-import { type Address, formatAddress, offsetAddress, parseAddress } from '../ip/address.ts'
+import {
+  type Address,
+  formatAddress,
+  offsetAddress,
+  parseAddress,
+  sameAddress,
+} from '../ip/address.ts'
 import type { Mac } from '../ip/mac.ts'
 import {
   distinctPrefixes,
@@ -7,8 +13,9 @@ import {
   network,
   type Prefix,
   parsePrefix,
+  prefixContains,
 } from '../ip/prefix.ts'
-import type { BridgeConf } from './bridge-conf.ts'
+import type { AttachConf } from './attach-conf.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
 import type { CniResult, Dns, IpConfig, Route } from './protocol/result.ts'
 
@@ -17,13 +24,23 @@ export interface PlannedRoute
   extends Pick<Route, 'mtu' | 'advmss' | 'priority' | 'table' | 'scope'> {
   readonly destination: Prefix
   readonly gateway?: Address
+  /** The gateway is on the link, though none of the container's networks holds it. */
+  readonly onlink?: true
+  /** The address that packets by this route get. */
+  readonly source?: Address
 }
+
+/** What of a configuration decides about addresses and routes. */
+export type EndpointConf = Pick<
+  AttachConf,
+  'ipam' | 'isGateway' | 'isDefaultGateway' | 'dns' | 'runtimeDns'
+>
 
 /** What IPAM's answer makes of an attachment: plain data, nothing done yet. */
 export interface Endpoint {
   /** The container's addresses with their networks' lengths. */
   readonly addresses: readonly Prefix[]
-  /** The addresses the bridge must have, none unless it is the gateway. */
+  /** The addresses the host must have, none unless it is the gateway. */
   readonly gateways: readonly Prefix[]
   readonly routes: readonly PlannedRoute[]
   /** The same for the result; `interface` is left to whoever lists the interfaces. */
@@ -39,7 +56,7 @@ const defaultRoute: Readonly<Record<4 | 6, string>> = { 4: '0.0.0.0/0', 6: '::/0
  * @throws CniError when IPAM was asked and gave no address.
  */
 export function planEndpoint(
-  conf: BridgeConf,
+  conf: EndpointConf,
   { ips = [], routes = [], dns = {} }: CniResult,
 ): Endpoint {
   if (conf.ipam.kind !== 'none' && ips.length === 0) {
@@ -57,19 +74,26 @@ export function planEndpoint(
       ...(gateway && { gateway: formatAddress(gateway) }),
     })),
     resultRoutes,
-    dns: conf.dns ?? dns,
+    dns: conf.runtimeDns ? { ...(conf.dns ?? dns), ...conf.runtimeDns } : (conf.dns ?? dns),
   }
 }
 
 interface PlacedIp {
   readonly address: Prefix
   readonly gateway?: Address
+  /** The gateway is outside the address's network: only IPAM's word says where it is. */
+  readonly isAway?: boolean
 }
 
-/** A bridge that is the gateway takes its network's first address when IPAM names none. */
-function placeIp(conf: BridgeConf, ip: IpConfig): PlacedIp {
+/** A host that is the gateway takes the network's first address when IPAM names none. */
+function placeIp(conf: EndpointConf, ip: IpConfig): PlacedIp {
   const address = need(parsePrefix(ip.address), ip.address)
-  if (ip.gateway) return { address, gateway: need(parseAddress(ip.gateway), ip.gateway) }
+  if (ip.gateway) {
+    const gateway = need(parseAddress(ip.gateway), ip.gateway)
+    // Our own IPAM's gateways are in their networks.
+    if (conf.ipam.kind === 'own') return { address, gateway }
+    return { address, gateway, isAway: !prefixContains(address, gateway) }
+  }
   if (!conf.isGateway) return { address }
   return { address, gateway: offsetAddress(firstAddress(address), 1) }
 }
@@ -102,10 +126,13 @@ function isDefault(dst: string, wanted: string): boolean {
 function planRoute(route: Route, placed: readonly PlacedIp[]): PlannedRoute {
   const { dst, gw, ...attributes } = route
   const destination = network(need(parsePrefix(dst), dst))
+  const { family } = destination.address
   const gateway = gw
     ? need(parseAddress(gw), gw)
-    : placed.find((ip) => ip.gateway?.family === destination.address.family)?.gateway
-  return { destination, ...(gateway && { gateway }), ...attributes }
+    : placed.find((ip) => ip.gateway?.family === family)?.gateway
+  if (!gateway) return { destination, ...attributes }
+  const isAway = placed.some((ip) => ip.isAway && ip.gateway && sameAddress(ip.gateway, gateway))
+  return { destination, gateway, ...(isAway && { onlink: true }), ...attributes }
 }
 
 /** Of routes to one destination that the kernel cannot tell apart, the last. */
@@ -128,7 +155,7 @@ function need<T>(value: T | undefined, text: string): T {
  * The gateways that any answer of our own IPAM will have, so that a bridge with another address is
  * noticed before IPAM is asked. A set whose ranges have several is left to its answer.
  */
-export function foreseenGateways(conf: BridgeConf): Prefix[] {
+export function foreseenGateways(conf: EndpointConf): Prefix[] {
   if (!conf.isGateway || conf.ipam.kind !== 'own') return []
   const foreseen: Prefix[] = []
   for (const { ranges } of conf.ipam.plan.sets) {
@@ -147,21 +174,19 @@ export function exemptNetworks(endpoint: Endpoint, cluster: readonly Prefix[]): 
   return distinctPrefixes([...cluster, ...endpoint.addresses].map(network))
 }
 
-/** What the three interfaces are called, in the result's order. */
+/** What the interfaces are called, in the result's order; the container's is the last. */
 export interface MadeLinks {
-  readonly bridge: { readonly name: string; readonly mac?: Mac }
-  readonly host: { readonly name: string; readonly mac: Mac }
+  readonly host: readonly { readonly name: string; readonly mac?: Mac; readonly mtu?: number }[]
   readonly container: { readonly name: string; readonly mac: Mac; readonly sandbox: string }
-  readonly mtu?: number
+  /** The container's. */
+  readonly mtu: number | undefined
 }
 
-const CONTAINER_INTERFACE = 2
-
-export function buildResult(endpoint: Endpoint, links: MadeLinks): CniResult {
-  const mtu = links.mtu === undefined ? {} : { mtu: links.mtu }
+export function buildResult(endpoint: Endpoint, { host, container, mtu }: MadeLinks): CniResult {
+  const inside = mtu === undefined ? container : { ...container, mtu }
   return {
-    interfaces: [links.bridge, { ...links.host, ...mtu }, { ...links.container, ...mtu }],
-    ips: endpoint.ips.map((ip) => ({ ...ip, interface: CONTAINER_INTERFACE })),
+    interfaces: [...host, inside],
+    ips: endpoint.ips.map((ip) => ({ ...ip, interface: host.length })),
     routes: endpoint.resultRoutes,
     dns: endpoint.dns,
   }

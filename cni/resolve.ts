@@ -1,3 +1,4 @@
+import { ConfigError, DecodeError } from '../conf/errors.ts'
 import { parseNetConf } from '../conf/net-conf.ts'
 import type { SubnetEnv } from '../conf/subnet-env.ts'
 import type { Call } from './call.ts'
@@ -6,7 +7,6 @@ import { defaultSubnetFile, readSubnet, waitForSubnet } from './subnet-file.ts'
 import {
   bareTarget,
   ownTarget,
-  refuseRuntimeData,
   refuseTwoSources,
   subnetTarget,
   type Target,
@@ -21,7 +21,6 @@ const defaultDataDir = '/var/lib/cni/flannel'
 export function targetOfAdd(call: Call): Target {
   const { role, conf, stdin } = call
   refuseTwoSources(role, conf)
-  refuseRuntimeData(role, conf)
   if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
   return subnetTarget(role, conf, waitForSubnet(subnetFileOf(call), call.deps))
 }
@@ -37,6 +36,17 @@ export function targetOfExisting(call: Call): Target {
   if (saved) return saved
   const env = readSubnetIfGood(subnetFileOf(call))
   return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
+}
+
+/** The same for DEL, which a configuration that ADD would refuse does not stop. */
+export function targetOfDel(call: Call): Target {
+  try {
+    return targetOfExisting(call)
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof DecodeError)) throw error
+    const { delegate: _broken, ...conf } = call.conf
+    return bareTarget(call.role, conf)
+  }
 }
 
 function readSubnetIfGood(path: string): SubnetEnv | undefined {
@@ -80,6 +90,11 @@ function readSaved(call: Call): Target | undefined {
   }
 }
 
-function savedPath({ conf, invocation }: Call): string {
-  return `${conf.dataDir || defaultDataDir}/${invocation.containerId}`
+function savedPath(call: Call): string {
+  return `${savedFolder(call)}/${call.invocation.containerId}`
+}
+
+/** Where what containers were attached by is kept, a file for each, of all networks together. */
+export function savedFolder({ conf }: Call): string {
+  return conf.dataDir || defaultDataDir
 }

@@ -1,12 +1,8 @@
+import type { AttachmentKey } from '../conf/attachment-record.ts'
 import { stableHash } from '../ip/hash.ts'
 import { localMac, type Mac } from '../ip/mac.ts'
 
-/** One interface of one container in one network; the three together are unique on a host. */
-export interface AttachmentKey {
-  readonly network: string
-  readonly containerId: string
-  readonly ifname: string
-}
+export type { AttachmentKey }
 
 /**
  * The host end's name: `veth` and eight hex digits, as the reference plugin's, but made from the
@@ -25,6 +21,11 @@ export function hostVethMac(key: AttachmentKey): Mac {
 
 export function containerMac(key: AttachmentKey): Mac {
   return macOf(hashOf('container', key))
+}
+
+/** A macvlan's: it is on a network that other hosts are on too, so the host counts. */
+export function macvlanMac(key: AttachmentKey, host: string): Mac {
+  return macOf(hashOf('macvlan', key, host))
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { SubnetEnv } from '../conf/subnet-env.ts'
+import { ipamStatus } from '../ipam/status.ts'
 import type { Call } from './call.ts'
 import { runDelegate } from './delegate.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
@@ -19,7 +20,8 @@ export function status(call: Call): void {
     : ownTarget(role, conf, stdin)
   const ipam = target.conf.ipam?.type ?? ''
   if (target.type !== 'bridge') askDelegate(call, target.type, target.text)
-  else if (ipam !== '' && !isOwnIpam(ipam)) askDelegate(call, ipam, target.text)
+  else if (isOwnIpam(ipam)) ipamStatus(target.conf, call.deps)
+  else if (ipam !== '') askDelegate(call, ipam, target.text)
 }
 
 function askDelegate(call: Call, type: string, stdin: string): void {

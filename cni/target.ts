@@ -1,4 +1,5 @@
-import { ConfigError, UnsupportedFieldError } from '../conf/errors.ts'
+import type { AttachmentMode } from '../conf/attachment-record.ts'
+import { ConfigError } from '../conf/errors.ts'
 import { type IpamConf, type NetConf, parseNetConf } from '../conf/net-conf.ts'
 import type { SubnetEnv } from '../conf/subnet-env.ts'
 import { formatPrefix, network, type Prefix } from '../ip/prefix.ts'
@@ -47,20 +48,11 @@ function hasRange({ ipam }: NetConf): boolean {
   return Boolean(ipam?.subnet) || (ipam?.ranges ?? []).length > 0
 }
 
-/**
- * Under `heddle` what the runtime hands over must be used. Flannel's and the bridge plugin leave
- * these to a plugin further down the chain, as upstream.
- * @throws UnsupportedFieldError for data that needs another plugin.
- */
-export function refuseRuntimeData(role: Role, { runtimeConfig = {} }: NetConf): void {
-  if (role !== 'heddle') return
-  const { portMappings = [], bandwidth = {} } = runtimeConfig
-  const refuse = (key: string, value: unknown, plugin: string): never => {
-    const advice = `give the capability to the ${plugin} plugin, chained after this one`
-    throw new UnsupportedFieldError(`runtimeConfig.${key}`, value, advice)
-  }
-  if (portMappings.length > 0) refuse('portMappings', portMappings, 'portmap')
-  if (Object.keys(bandwidth).length > 0) refuse('bandwidth', bandwidth, 'bandwidth')
+/** How a container is attached: in one of heddle's modes, or by another plugin. */
+export function modeOf(role: Role, { type, conf }: Target): AttachmentMode | 'elsewhere' {
+  if (type !== 'bridge') return 'elsewhere'
+  if (role === 'heddle' && (conf.mode === 'ptp' || conf.mode === 'macvlan')) return conf.mode
+  return 'bridge'
 }
 
 /** The target of a configuration that has all it needs in itself. */
@@ -83,9 +75,7 @@ export function subnetTarget(role: Role, conf: NetConf, env: SubnetEnv): Target 
   const type = delegateType(conf)
   const base = baseConf(role, conf)
   const filled = {
-    ...(type === 'bridge' ? { isGateway: true } : {}),
-    ipMasq: !env.ipMasq,
-    mtu: env.mtu,
+    ...subnetDefaults(type, base, env),
     ...base,
     name: conf.name,
     type,
@@ -96,6 +86,13 @@ export function subnetTarget(role: Role, conf: NetConf, env: SubnetEnv): Target 
   const text = JSON.stringify(filled)
   const clusterNetworks = [...env.networks, ...env.ipv6Networks]
   return { type, conf: parseNetConf(text), text, clusterNetworks }
+}
+
+function subnetDefaults(type: string, { mode }: NetConf, env: SubnetEnv): NetConf {
+  // Its packets pass neither the host nor the cluster's tunnel.
+  if (type === 'bridge' && mode === 'macvlan') return {}
+  const masquerade = { ipMasq: !env.ipMasq, mtu: env.mtu }
+  return type === 'bridge' ? { isGateway: true, ...masquerade } : masquerade
 }
 
 /** A target good enough to undo by, for when the subnet file is gone. */
@@ -112,7 +109,7 @@ export function bareTarget(role: Role, conf: NetConf): Target {
 }
 
 /** What the user says of the interface itself. */
-function baseConf(role: Role, conf: NetConf): object {
+function baseConf(role: Role, conf: NetConf): NetConf {
   const delegate = readDelegate(conf)
   if (role !== 'heddle') return delegate
   const own = Object.entries(conf).filter(([key]) => !notOfInterface.has(key))
@@ -133,6 +130,8 @@ const notOfInterface: ReadonlySet<string> = new Set([
 
 /** What most people want of a bridge, and flannel's shipped configuration says too. */
 function heddleDefaults(conf: NetConf): NetConf {
+  if (conf.mode === 'ptp') return { isDefaultGateway: true }
+  if (conf.mode === 'macvlan') return {}
   // Promiscuous mode is the other way to reach oneself; both at once are an error.
   return { isGateway: true, isDefaultGateway: true, hairpinMode: conf.promiscMode !== true }
 }

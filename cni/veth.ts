@@ -5,7 +5,6 @@ import { isErrno, type NetlinkError } from '../netlink/errors.ts'
 import { addLink, deleteLink, getLink, type Link, setBridgePort } from '../netlink/link.ts'
 import { forgetNeighbour } from '../netlink/neighbour.ts'
 import type { Netns } from '../sys/netns.ts'
-import type { BridgeConf } from './bridge-conf.ts'
 import type { CniDeps } from './call.ts'
 import { ConflictError, InterfaceExists } from './errors.ts'
 import { findLink } from './link.ts'
@@ -22,15 +21,16 @@ const IF_OPER_UP = 6
 /** Pauses after looks at a port that is not up yet: 3.5 s in all, as upstream. 0 ends the waiting. */
 const portPausesMs = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 1500, 0]
 
-/** A veth pair to be made: one end a port of the bridge, the other born inside the container. */
+/** A veth pair to be made: one end on the host, the other born inside the container. */
 export interface VethPlan {
   readonly key: AttachmentKey
   readonly mac: Mac
   readonly hostMac: Mac
+  /** Bytes; undefined leaves the kernel's default. */
+  readonly mtu: number | undefined
   readonly netns: Netns
-  /** The bridge's index. */
-  readonly bridge: number
-  readonly conf: BridgeConf
+  /** The bridge's index, and how it treats the host's end; without it that is no port. */
+  readonly port?: { readonly bridge: number; readonly hairpin: boolean; readonly isolated: boolean }
 }
 
 /** A pair that was made. `index` is the container end's, in its own namespace. */
@@ -41,7 +41,7 @@ export interface Veth {
 }
 
 /**
- * Makes the pair, host end up and in the bridge, in one exchange with the kernel. Both ends get
+ * Makes the pair, host end up and in its bridge, in one exchange with the kernel. Both ends get
  * their MAC addresses at birth, which is what keeps udev from changing them.
  * @throws InterfaceExists, NetlinkError; ConflictError when all names are taken.
  */
@@ -61,42 +61,40 @@ export function createVeth(host: Connection, plan: VethPlan, undo: Undo): Veth {
 /** Undefined when a name is taken. */
 function tryName(
   host: Connection,
-  { key, mac, hostMac, netns, bridge, conf }: VethPlan,
+  { key, mac, hostMac, mtu, netns, port }: VethPlan,
   name: string,
   undo: Undo,
 ): Veth | undefined {
-  const { mtu } = conf
   const peer = { name: key.ifname, mac, mtu, netnsFd: netns.fd }
-  const hostEnd = { name, mac: hostMac, mtu, master: bridge, up: true }
-  const port = { name, hairpin: conf.hairpin, isolated: conf.isolated }
-  const requests = [
-    addLink({ kind: 'veth', ...hostEnd, peer }),
-    setBridgePort(port),
-    getLink({ name }),
-  ] as const
+  const hostEnd = { name, mac: hostMac, mtu, master: port?.bridge, up: true }
   // Before the kernel is asked: its answer may get lost.
   let isOurs = true
   undo.defer(() => {
     if (isOurs) removeHostVeth(host, { hostVeth: name, hostMac })
   })
-  const [made, configured, link] = host.exchange(requests)
+  const [made, link, configured] = host.exchange([
+    addLink({ kind: 'veth', ...hostEnd, peer }),
+    getLink({ name }),
+    ...(port ? [setBridgePort({ name, hairpin: port.hairpin, isolated: port.isolated })] : []),
+  ])
   isOurs = made.error === undefined
   if (isErrno(made.error, 'EEXIST')) return undefined
   if (made.error) throw made.error
-  const failure = configured.error ?? link.error
+  const failure = link.error ?? configured?.error
   if (failure) throw failure
   if (link.value?.linkIndex === undefined) throw new TypeError(`Cannot find the peer of ${name}`)
   return { hostName: name, hostIndex: link.value.index, index: link.value.linkIndex }
 }
 
 /**
- * Waits until the bridge forwards for the port, and makes the host forget whom these addresses
- * belonged to before, which it would otherwise go on sending to for seconds.
- * @throws CniError when the port does not come up.
+ * Waits until frames pass the host's end, which the bridge forwards for then, and makes the host
+ * forget whom these addresses belonged to before, which it would otherwise go on sending to for
+ * seconds.
+ * @throws CniError when it does not come up.
  */
 export function waitForPort(
   host: Connection,
-  { hostIndex }: Veth,
+  { hostIndex }: Pick<Veth, 'hostIndex'>,
   stale: readonly { readonly index: number; readonly address: Address }[],
   deps: CniDeps,
 ): void {
@@ -136,7 +134,16 @@ const operStates = [
 
 function removeHostVeth(host: Connection, made: HostVeth): void {
   const link = findHostVeth(host, [made])
-  if (link) host.execute(deleteLink({ index: link.index }))
+  if (link) removeIfThere(host, link)
+}
+
+/** Removes a link. That the namespace, or another DEL, took it along meanwhile is success. */
+export function removeIfThere(connection: Connection, { index }: Pick<Link, 'index'>): void {
+  try {
+    connection.execute(deleteLink({ index }))
+  } catch (error) {
+    if (!isErrno(error, 'ENODEV')) throw error
+  }
 }
 
 /** What tells a host end from links of others: its name and the MAC address that ADD gave it. */

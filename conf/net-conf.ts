@@ -1,3 +1,4 @@
+import type { ErrorObject } from 'ajv'
 import { DecodeError } from './errors.ts'
 import { keys } from './generated/net-conf.keys.ts'
 import type { NetConf } from './generated/net-conf.types.ts'
@@ -10,6 +11,7 @@ export type {
   NetConf,
   RangeConf,
   RouteConf,
+  RuntimeDns,
 } from './generated/net-conf.types.ts'
 
 /**
@@ -18,6 +20,7 @@ export type {
  * @throws DecodeError with the text callers know, `error unmarshall network config: ...`
  */
 export function parseNetConf(text: string): NetConf {
+  if (text.length > 2 * maxDepth) refuseDepth(text)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -28,14 +31,38 @@ export function parseNetConf(text: string): NetConf {
     throw new DecodeError('error unmarshall network config: a JSON object is needed')
   }
   const conf = canonicalKeys(json, keys)
-  if (!validate(conf)) {
-    const fault = validate.errors?.[0]
-    const key = fault?.instancePath.slice(1).replaceAll('/', '.') ?? ''
-    if (key === 'cniVersion') {
-      throw new DecodeError(`decoding version from network config: cniVersion ${fault?.message}`)
-    }
-    const where = key === '' ? '' : `key "${key}" `
-    throw new DecodeError(`error unmarshall network config: ${where}${fault?.message}`)
-  }
+  if (!validate(conf)) throw wrongType(validate.errors?.[0])
   return conf as NetConf
+}
+
+/** Deeper than any configuration, and not too deep for those who walk through one. */
+const maxDepth = 1000
+
+/** A short text cannot be deep: what is opened has to be closed. */
+function refuseDepth(text: string): void {
+  let depth = 0
+  let isInText = false
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (isInText) {
+      if (code === 0x5c) at++
+      else if (code === 0x22) isInText = false
+    } else if (code === 0x22) isInText = true
+    else if (code === 0x5b || code === 0x7b) depth++
+    else if (code === 0x5d || code === 0x7d) depth--
+    if (depth > maxDepth) {
+      throw new DecodeError('error unmarshall network config: exceeded max depth')
+    }
+  }
+}
+
+/** What a generated validator finds, in the words of the reference plugins' decoder. */
+export function wrongType(fault: ErrorObject | undefined): DecodeError {
+  // A JSON pointer (RFC 6901): `~1` is a slash within a key.
+  const key = fault?.instancePath.slice(1).replaceAll('/', '.').replaceAll('~1', '/') ?? ''
+  if (key === 'cniVersion') {
+    return new DecodeError(`decoding version from network config: cniVersion ${fault?.message}`)
+  }
+  const where = key === '' ? '' : `key "${key}" `
+  return new DecodeError(`error unmarshall network config: ${where}${fault?.message}`)
 }

@@ -6,6 +6,7 @@ import type { Socket } from '../netlink/socket.ts'
 import type { Store } from '../store/store.ts'
 import { type Clock, hostClock } from './clock.ts'
 import { Macs, nodeId } from './identity.ts'
+import type { FollowNetlink } from './kernel-watch.ts'
 import { LeaseStore } from './lease-store.ts'
 import { claim, instanceLock, type LockFile, stateDirLock, subnetFileLock } from './locks.ts'
 import { memoryPath, type Remembered, readMemory } from './memory-file.ts'
@@ -20,10 +21,8 @@ export interface DaemonDeps {
   readonly version: string
   /** The name the program was started by: `flanneld` has flannel’s default store. */
   readonly program: string
-  readonly openNetlink: (
-    protocol: 'route' | 'netfilter',
-    options?: { groups?: readonly number[]; timeoutMs?: number },
-  ) => Socket
+  readonly openNetlink: (protocol: 'route' | 'netfilter') => Socket
+  readonly followNetlink: FollowNetlink
   readonly lockFile: LockFile
   /** Tells systemd; the first argument is `$NOTIFY_SOCKET`. */
   readonly sdNotify: (socketPath: string | undefined, state: string) => boolean

@@ -1,48 +1,86 @@
-import { read } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Logger } from '../log/logger.ts'
 import { decodeEvents, groups, type KernelEvent } from '../netlink/events.ts'
-import type { Socket } from '../netlink/socket.ts'
-import { sleep } from './alarm.ts'
+import {
+  decodeRulesetEvents,
+  NFTABLES_GROUP,
+  type RulesetEvent,
+} from '../netlink/nftables/events.ts'
 
-const readAsync = promisify(read)
-const BUFFER_SIZE = 64 * 1024
-const TROUBLE_PAUSE_MS = 1_000
+/** Listens to multicast groups of the kernel until disposed, on the event loop; `sys/` has one. */
+export type FollowNetlink = (
+  protocol: 'route' | 'netfilter',
+  groups: readonly number[],
+  follower: {
+    readonly onDatagram: (datagram: Uint8Array) => void
+    readonly onLost: (error: Error) => void
+  },
+) => Disposable
 
-/** The groups whose events say that something of ours may have changed. */
-export const watchedGroups: readonly number[] = Object.values(groups)
-
-/** What a watch tells: events, or that some were lost. */
+/** Who is told what happens in the kernel, or that some of it went unheard. */
 export interface KernelFollower {
   onEvents(events: readonly KernelEvent[]): void
   onLost(): void
+  onRulesetEvents(events: readonly RulesetEvent[]): void
+  onRulesetLost(): void
 }
 
 /**
- * Reads a socket's events until aborted. The read waits on a pool thread, so nothing else does; the
- * socket's own timeout lets the thread look up now and then. There may be one such watch in a
- * process: on a small host the pool has two threads (measured), and files and names need the other.
+ * Tells of everything that may concern the daemon: links, addresses, routes, neighbours, and the
+ * nftables ruleset. Until disposed. Where there is no nftables, only of the others.
  */
-export async function watchKernel(
-  socket: Socket,
+export function watchKernel(
+  follow: FollowNetlink,
   follower: KernelFollower,
-  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
-): Promise<void> {
-  const buffer = new Uint8Array(BUFFER_SIZE)
-  while (!signal.aborted) {
+  log: Logger,
+): Disposable {
+  using stack = new DisposableStack()
+  const lost = (what: string, error: Error, tell: () => void): void => {
+    // ENOBUFS: more happened than a socket can hold. That is no fault of anybody's.
+    const isUsual = 'code' in error && error.code === 'ENOBUFS'
+    if (!isUsual) log.warn(`${what} cannot be read`, { error: error.message })
+    tell()
+  }
+  const onLost = (error: Error) => lost('kernel events', error, () => follower.onLost())
+  const onRulesetLost = (error: Error) =>
+    lost('firewall events', error, () => follower.onRulesetLost())
+  stack.use(
+    follow('route', Object.values(groups), {
+      onDatagram: reader(decodeEvents, (events) => follower.onEvents(events), onLost),
+      onLost,
+    }),
+  )
+  try {
+    stack.use(
+      follow('netfilter', [NFTABLES_GROUP], {
+        onDatagram: reader(
+          decodeRulesetEvents,
+          (events) => follower.onRulesetEvents(events),
+          onRulesetLost,
+        ),
+        onLost: onRulesetLost,
+      }),
+    )
+  } catch (error) {
+    log.warn('firewall changes are not heard of at once', { error: String(error) })
+  }
+  return stack.move()
+}
+
+/** Hands on what a datagram says; one that says nothing known counts as lost. */
+function reader<T>(
+  decode: (datagram: Uint8Array) => T,
+  tell: (events: T) => void,
+  onLost: (error: Error) => void,
+): (datagram: Uint8Array) => void {
+  return (datagram) => {
+    let events: T
     try {
-      const { bytesRead } = await readAsync(socket.fd, buffer, 0, BUFFER_SIZE, null)
-      if (!signal.aborted) follower.onEvents(decodeEvents(buffer.subarray(0, bytesRead)))
+      events = decode(datagram)
     } catch (error) {
-      if (signal.aborted) return
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code === 'EAGAIN' || code === 'EINTR') continue
-      // ENOBUFS: more happened than the socket could hold.
-      if (code !== 'ENOBUFS') {
-        log.warn('kernel events cannot be read', { error: String(error) })
-        await sleep(TROUBLE_PAUSE_MS, signal)
-      }
-      follower.onLost()
+      if (!(error instanceof RangeError)) throw error
+      onLost(error)
+      return
     }
+    tell(events)
   }
 }

@@ -7,13 +7,16 @@ import type { Connection } from '../netlink/connection.ts'
 import { NetlinkError } from '../netlink/errors.ts'
 import type { KernelEvent } from '../netlink/events.ts'
 import { deleteLink } from '../netlink/link.ts'
+import type { RulesetEvent } from '../netlink/nftables/events.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Backend, Uplink } from './backend/backend.ts'
 import { DataPath } from './data-path.ts'
 import { DeviceConflictError, findLink, removeFormerDevices } from './devices.ts'
 import type { Macs } from './identity.ts'
 import type { KernelFollower } from './kernel-watch.ts'
+import { PluginRules } from './plugin-rules.ts'
 import { Rules } from './rules.ts'
+import { RulesetWatch } from './ruleset-watch.ts'
 import type { Settings } from './settings.ts'
 import type { StatusBoard } from './status-board.ts'
 import { subnetEnvFor, writeSubnetFile } from './subnet-file.ts'
@@ -38,6 +41,8 @@ export interface NetworkOptions {
 
 /** Everything is compared with the kernel at least that often, whatever the events say. */
 const REPAIR_MS = 30_000
+/** The plugin looks after its rules itself; what it lost is mostly heard of at once. */
+const PLUGIN_RULES_MS = 30_000
 const RETRY_MS = { first: 500, longest: 30_000 } as const
 /** Repairs follow each other no faster: what comes in bursts is mended at once. */
 const REPAIR_SPACING_MS = 200
@@ -47,6 +52,8 @@ export class Network implements KernelFollower {
   readonly #options: NetworkOptions
   readonly #dataPath: DataPath
   readonly #rules: Rules
+  readonly #pluginRules: PluginRules
+  readonly #rulesetWatch: RulesetWatch
   readonly #repairAlarm = new Alarm()
   #retryMs: number = RETRY_MS.first
   #isSwept = false
@@ -69,6 +76,13 @@ export class Network implements KernelFollower {
     const prefixes = { networks: valuesOf(networks), subnets: valuesOf(subnets), formerNetworks }
     const input = { instance, ...prefixes, ipMasq, fullyRandom, forward: forwardRules }
     this.#rules = new Rules(options.netfilter, input, log)
+    this.#pluginRules = new PluginRules(options)
+    this.#rulesetWatch = new RulesetWatch({
+      instance,
+      connection: options.netfilter,
+      kept: { own: this.#rules, plugin: this.#pluginRules },
+      everyMs: { own: settings.firewallSeconds * 1000, plugin: PLUGIN_RULES_MS },
+    })
   }
 
   get plans(): DataPath['plans'] {
@@ -76,8 +90,8 @@ export class Network implements KernelFollower {
   }
 
   get problems(): readonly string[] {
-    const { problem } = this.#rules
-    return problem === undefined ? this.#dataPath.problems : [...this.#dataPath.problems, problem]
+    const rules = [this.#rules.problem, this.#pluginRules.problem]
+    return [...this.#dataPath.problems, ...rules.filter((problem) => problem !== undefined)]
   }
 
   /**
@@ -142,12 +156,17 @@ export class Network implements KernelFollower {
     }
   }
 
-  /** Looks after the firewall rules. */
+  onRulesetEvents(events: readonly RulesetEvent[]): void {
+    this.#rulesetWatch.onEvents(events)
+  }
+
+  onRulesetLost(): void {
+    this.#rulesetWatch.onLost()
+  }
+
+  /** Looks after the firewall rules, the plugin's too. */
   async keepRules(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await sleep(this.#options.settings.firewallSeconds * 1000, signal)
-      if (!signal.aborted) this.#rules.sync()
-    }
+    await this.#rulesetWatch.keep(signal)
   }
 
   #tryRepair(): boolean {

@@ -17,6 +17,9 @@ export interface RulesInput {
   readonly formerNetworks: readonly Prefix[]
 }
 
+/** What came of a look at rules: a problem, which is told elsewhere, is `failed`. */
+export type Outcome = 'unchanged' | 'written' | 'failed'
+
 /** The firewall rules of this daemon: written when they are not as they should be. Synchronous. */
 export class Rules {
   readonly #connection: Connection
@@ -37,15 +40,17 @@ export class Rules {
   }
 
   /** Looks, and writes what is missing or different. What fails is a problem, not an error. */
-  sync(): void {
+  sync(): Outcome {
     try {
-      this.#sync()
+      const outcome = this.#sync()
       this.#problem = undefined
+      return outcome
     } catch (error) {
       const problem = `firewall: ${error instanceof Error ? error.message : String(error)}`
       if (problem !== this.#problem)
         this.#log.error('firewall rules not written', { error: problem })
       this.#problem = problem
+      return 'failed'
     }
   }
 
@@ -60,7 +65,7 @@ export class Rules {
     }
   }
 
-  #sync(): void {
+  #sync(): Outcome {
     const { instance, networks, forward, formerNetworks } = this.#input
     // What flannel left here goes in the transaction that brings ours; once is enough.
     const options = this.#isFirst ? { alongside: flannelLeftovers } : {}
@@ -74,5 +79,6 @@ export class Rules {
     if (table === 'written') this.#log.info('firewall table written', { instance })
     if (iptables === 'written') this.#log.info('accept rules written to iptables FORWARD')
     this.#isFirst = false
+    return table === 'written' || iptables === 'written' ? 'written' : 'unchanged'
   }
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../log/logger.ts'
 import { createBackend } from './backend/create-backend.ts'
 import { presentMac } from './devices.ts'
 import { type DaemonDeps, type Host, openHost } from './host.ts'
-import { type KernelFollower, watchedGroups, watchKernel } from './kernel-watch.ts'
+import { type KernelFollower, watchKernel } from './kernel-watch.ts'
 import { describeSubnets } from './lease.ts'
 import { claim, deviceLock } from './locks.ts'
 import { Session, type SessionInput } from './session.ts'
@@ -20,9 +20,6 @@ export interface ServeInput {
   /** Called once, when the first peers are in the kernel. */
   readonly onReady: () => void
 }
-
-/** So long a thread may wait for an event before it looks whether anybody still wants one. */
-const EVENT_TIMEOUT_MS = 5_000
 
 /**
  * Runs the daemon until aborted. What it made stays then: stopping it disturbs no packet.
@@ -63,25 +60,27 @@ async function run(host: Host, input: ServeInput, stack: AsyncDisposableStack): 
     stack.use(claim(deviceLock(name), deps.lockFile, settings.instance))
   }
   const wanted = claimOf(host, found.config, { backend, uplinks })
-  await work(host, { found, uplinks, backend, claim: wanted }, input)
+  await work(host, { found, uplinks, backend, claim: wanted }, input, stack)
 }
 
 async function work(
   host: Host,
   parts: Omit<SessionInput, 'lease'>,
   { deps, log, signal, onReady }: ServeInput,
+  stack: AsyncDisposableStack,
 ): Promise<void> {
   const { manager, board } = host
   const lease = await waitForLease(host, parts.claim, signal)
   if (!lease || !manager.current) return
   let session = new Session(host, { ...parts, lease: manager.current })
-  // Opened before anything is written, so that nothing goes unseen. Never closed, nor waited for: a
-  // thread is reading it until the process ends.
-  const events = deps.openNetlink('route', { groups: watchedGroups, timeoutMs: EVENT_TIMEOUT_MS })
   const follower: KernelFollower = {
-    onEvents: (happened) => session.network.onEvents(happened),
+    onEvents: (events) => session.network.onEvents(events),
     onLost: () => session.network.onLost(),
+    onRulesetEvents: (events) => session.network.onRulesetEvents(events),
+    onRulesetLost: () => session.network.onRulesetLost(),
   }
+  // Before anything is written, so that nothing goes unseen.
+  stack.use(watchKernel(deps.followNetlink, follower, log))
   try {
     session.network.up()
   } catch (error) {
@@ -94,7 +93,6 @@ async function work(
   })
   board.ready()
   onReady()
-  void watchKernel(events, follower, { signal, log })
   let isAcquired = lease !== 'remembered'
   while ((await session.run(isAcquired, signal)) === 'other subnets') {
     isAcquired = true

@@ -70,6 +70,7 @@ const codeByName: Readonly<Record<string, number>> = {
   InterfaceExists: errorCodes.interfaceExists,
   ConflictError: errorCodes.conflict,
   AddressTaken: errorCodes.conflict,
+  PortTaken: errorCodes.conflict,
   DuplicateAllocation: errorCodes.conflict,
   RecordVersionError: errorCodes.conflict,
   FirewallVersionError: errorCodes.conflict,

@@ -6,6 +6,7 @@ export const keys: KeyTree = {
   name: {},
   type: {},
   disableCheck: {},
+  disableGC: {},
   capabilities: {},
   args: { cni: { ips: {}, mac: {} } },
   runtimeConfig: {
@@ -14,6 +15,7 @@ export const keys: KeyTree = {
     ipRanges: { subnet: {}, rangeStart: {}, rangeEnd: {}, gateway: {} },
     portMappings: {},
     bandwidth: {},
+    dns: { servers: {}, searches: {}, options: {} },
   },
   prevResult: {},
   dns: { nameservers: {}, domain: {}, search: {}, options: {} },
@@ -48,4 +50,9 @@ export const keys: KeyTree = {
   subnetFile: {},
   dataDir: {},
   delegate: {},
+  chained: {},
+  master: {},
+  macvlanMode: {},
+  linkInContainer: {},
+  bcqueuelen: {},
 }

@@ -11,6 +11,7 @@ export interface NetConf {
   name?: string
   type?: string
   disableCheck?: boolean
+  disableGC?: boolean
   capabilities?: {
     [k: string]: boolean
   }
@@ -32,6 +33,7 @@ export interface NetConf {
     bandwidth?: {
       [k: string]: unknown
     }
+    dns?: RuntimeDns
     [k: string]: unknown
   }
   prevResult?: {
@@ -63,6 +65,11 @@ export interface NetConf {
   delegate?: {
     [k: string]: unknown
   }
+  chained?: boolean
+  master?: string
+  macvlanMode?: string
+  linkInContainer?: boolean
+  bcqueuelen?: number
   [k: string]: unknown
 }
 export interface RangeConf {
@@ -70,6 +77,12 @@ export interface RangeConf {
   rangeStart?: string
   rangeEnd?: string
   gateway?: string
+  [k: string]: unknown
+}
+export interface RuntimeDns {
+  servers?: Strings
+  searches?: Strings
+  options?: Strings
   [k: string]: unknown
 }
 export interface DnsConf {

@@ -14,6 +14,7 @@ const schema6 = {
     name: { type: 'string' },
     type: { type: 'string' },
     disableCheck: { type: 'boolean' },
+    disableGC: { type: 'boolean' },
     capabilities: { type: 'object', additionalProperties: { type: 'boolean' } },
     args: {
       type: 'object',
@@ -32,6 +33,7 @@ const schema6 = {
         ipRanges: { $ref: '#/definitions/rangeSets' },
         portMappings: { type: 'array', items: { type: 'object' } },
         bandwidth: { type: 'object' },
+        dns: { $ref: '#/definitions/runtimeDns' },
       },
     },
     prevResult: { type: 'object' },
@@ -57,6 +59,11 @@ const schema6 = {
     subnetFile: { type: 'string' },
     dataDir: { type: 'string' },
     delegate: { type: 'object' },
+    chained: { type: 'boolean' },
+    master: { type: 'string' },
+    macvlanMode: { type: 'string' },
+    linkInContainer: { type: 'boolean' },
+    bcqueuelen: { type: 'integer' },
   },
   definitions: {
     strings: { type: 'array', items: { type: 'string' } },
@@ -67,6 +74,15 @@ const schema6 = {
         nameservers: { $ref: '#/definitions/strings' },
         domain: { type: 'string' },
         search: { $ref: '#/definitions/strings' },
+        options: { $ref: '#/definitions/strings' },
+      },
+    },
+    runtimeDns: {
+      title: 'RuntimeDns',
+      type: 'object',
+      properties: {
+        servers: { $ref: '#/definitions/strings' },
+        searches: { $ref: '#/definitions/strings' },
         options: { $ref: '#/definitions/strings' },
       },
     },
@@ -352,6 +368,96 @@ function validate25(
 }
 
 const schema10 = {
+  title: 'RuntimeDns',
+  type: 'object',
+  properties: {
+    servers: { $ref: '#/definitions/strings' },
+    searches: { $ref: '#/definitions/strings' },
+    options: { $ref: '#/definitions/strings' },
+  },
+}
+
+function validate29(
+  data,
+  { instancePath = '', parentData, parentDataProperty, rootData = data } = {},
+) {
+  let vErrors = null
+  let errors = 0
+  if (errors === 0) {
+    if (data && typeof data == 'object' && !Array.isArray(data)) {
+      if (data.servers !== undefined) {
+        const _errs1 = errors
+        if (
+          !validate22(data.servers, {
+            instancePath: instancePath + '/servers',
+            parentData: data,
+            parentDataProperty: 'servers',
+            rootData,
+          })
+        ) {
+          vErrors = vErrors === null ? validate22.errors : vErrors.concat(validate22.errors)
+          errors = vErrors.length
+        }
+        var valid0 = _errs1 === errors
+      } else {
+        var valid0 = true
+      }
+      if (valid0) {
+        if (data.searches !== undefined) {
+          const _errs2 = errors
+          if (
+            !validate22(data.searches, {
+              instancePath: instancePath + '/searches',
+              parentData: data,
+              parentDataProperty: 'searches',
+              rootData,
+            })
+          ) {
+            vErrors = vErrors === null ? validate22.errors : vErrors.concat(validate22.errors)
+            errors = vErrors.length
+          }
+          var valid0 = _errs2 === errors
+        } else {
+          var valid0 = true
+        }
+        if (valid0) {
+          if (data.options !== undefined) {
+            const _errs3 = errors
+            if (
+              !validate22(data.options, {
+                instancePath: instancePath + '/options',
+                parentData: data,
+                parentDataProperty: 'options',
+                rootData,
+              })
+            ) {
+              vErrors = vErrors === null ? validate22.errors : vErrors.concat(validate22.errors)
+              errors = vErrors.length
+            }
+            var valid0 = _errs3 === errors
+          } else {
+            var valid0 = true
+          }
+        }
+      }
+    } else {
+      validate29.errors = [
+        {
+          instancePath,
+          schemaPath: '#/type',
+          keyword: 'type',
+          params: { type: 'object' },
+          message: 'must be object',
+        },
+      ]
+      return false
+    }
+  }
+  validate29.errors = vErrors
+  return errors === 0
+}
+
+const schema11 = {
   title: 'DnsConf',
   type: 'object',
   properties: {
@@ -362,7 +468,7 @@ const schema10 = {
   },
 }
 
-function validate29(
+function validate34(
   data,
   { instancePath = '', parentData, parentDataProperty, rootData = data } = {},
 ) {
@@ -391,7 +497,7 @@ function validate29(
         if (data.domain !== undefined) {
           const _errs2 = errors
           if (typeof data.domain !== 'string') {
-            validate29.errors = [
+            validate34.errors = [
               {
                 instancePath: instancePath + '/domain',
                 schemaPath: '#/properties/domain/type',
@@ -446,7 +552,7 @@ function validate29(
         }
       }
     } else {
-      validate29.errors = [
+      validate34.errors = [
         {
           instancePath,
           schemaPath: '#/type',
@@ -458,11 +564,11 @@ function validate29(
       return false
     }
   }
-  validate29.errors = vErrors
+  validate34.errors = vErrors
   return errors === 0
 }
 
-const schema11 = {
+const schema12 = {
   title: 'IpamConf',
   type: 'object',
   properties: {
@@ -477,7 +583,7 @@ const schema11 = {
     gateway: { type: 'string' },
   },
 }
-const schema12 = {
+const schema13 = {
   title: 'RouteConf',
   type: 'object',
   properties: {
@@ -492,7 +598,7 @@ const schema12 = {
   required: ['dst'],
 }
 
-function validate35(
+function validate40(
   data,
   { instancePath = '', parentData, parentDataProperty, rootData = data } = {},
 ) {
@@ -502,7 +608,7 @@ function validate35(
     if (data && typeof data == 'object' && !Array.isArray(data)) {
       let missing0
       if (data.dst === undefined && (missing0 = 'dst')) {
-        validate35.errors = [
+        validate40.errors = [
           {
             instancePath,
             schemaPath: '#/required',
@@ -516,7 +622,7 @@ function validate35(
         if (data.dst !== undefined) {
           const _errs1 = errors
           if (typeof data.dst !== 'string') {
-            validate35.errors = [
+            validate40.errors = [
               {
                 instancePath: instancePath + '/dst',
                 schemaPath: '#/properties/dst/type',
@@ -535,7 +641,7 @@ function validate35(
           if (data.gw !== undefined) {
             const _errs3 = errors
             if (typeof data.gw !== 'string') {
-              validate35.errors = [
+              validate40.errors = [
                 {
                   instancePath: instancePath + '/gw',
                   schemaPath: '#/properties/gw/type',
@@ -555,7 +661,7 @@ function validate35(
               let data2 = data.mtu
               const _errs5 = errors
               if (!(typeof data2 == 'number' && !(data2 % 1) && !isNaN(data2))) {
-                validate35.errors = [
+                validate40.errors = [
                   {
                     instancePath: instancePath + '/mtu',
                     schemaPath: '#/properties/mtu/type',
@@ -575,7 +681,7 @@ function validate35(
                 let data3 = data.advmss
                 const _errs7 = errors
                 if (!(typeof data3 == 'number' && !(data3 % 1) && !isNaN(data3))) {
-                  validate35.errors = [
+                  validate40.errors = [
                     {
                       instancePath: instancePath + '/advmss',
                       schemaPath: '#/properties/advmss/type',
@@ -595,7 +701,7 @@ function validate35(
                   let data4 = data.priority
                   const _errs9 = errors
                   if (!(typeof data4 == 'number' && !(data4 % 1) && !isNaN(data4))) {
-                    validate35.errors = [
+                    validate40.errors = [
                       {
                         instancePath: instancePath + '/priority',
                         schemaPath: '#/properties/priority/type',
@@ -615,7 +721,7 @@ function validate35(
                     let data5 = data.table
                     const _errs11 = errors
                     if (!(typeof data5 == 'number' && !(data5 % 1) && !isNaN(data5))) {
-                      validate35.errors = [
+                      validate40.errors = [
                         {
                           instancePath: instancePath + '/table',
                           schemaPath: '#/properties/table/type',
@@ -635,7 +741,7 @@ function validate35(
                       let data6 = data.scope
                       const _errs13 = errors
                       if (!(typeof data6 == 'number' && !(data6 % 1) && !isNaN(data6))) {
-                        validate35.errors = [
+                        validate40.errors = [
                           {
                             instancePath: instancePath + '/scope',
                             schemaPath: '#/properties/scope/type',
@@ -658,7 +764,7 @@ function validate35(
         }
       }
     } else {
-      validate35.errors = [
+      validate40.errors = [
         {
           instancePath,
           schemaPath: '#/type',
@@ -670,11 +776,11 @@ function validate35(
       return false
     }
   }
-  validate35.errors = vErrors
+  validate40.errors = vErrors
   return errors === 0
 }
 
-function validate34(
+function validate39(
   data,
   { instancePath = '', parentData, parentDataProperty, rootData = data } = {},
 ) {
@@ -685,7 +791,7 @@ function validate34(
       if (data.type !== undefined) {
         const _errs1 = errors
         if (typeof data.type !== 'string') {
-          validate34.errors = [
+          validate39.errors = [
             {
               instancePath: instancePath + '/type',
               schemaPath: '#/properties/type/type',
@@ -704,7 +810,7 @@ function validate34(
         if (data.dataDir !== undefined) {
           const _errs3 = errors
           if (typeof data.dataDir !== 'string') {
-            validate34.errors = [
+            validate39.errors = [
               {
                 instancePath: instancePath + '/dataDir',
                 schemaPath: '#/properties/dataDir/type',
@@ -723,7 +829,7 @@ function validate34(
           if (data.resolvConf !== undefined) {
             const _errs5 = errors
             if (typeof data.resolvConf !== 'string') {
-              validate34.errors = [
+              validate39.errors = [
                 {
                   instancePath: instancePath + '/resolvConf',
                   schemaPath: '#/properties/resolvConf/type',
@@ -749,7 +855,7 @@ function validate34(
                   for (let i0 = 0; i0 < len0; i0++) {
                     const _errs9 = errors
                     if (
-                      !validate35(data3[i0], {
+                      !validate40(data3[i0], {
                         instancePath: instancePath + '/routes/' + i0,
                         parentData: data3,
                         parentDataProperty: i0,
@@ -757,7 +863,7 @@ function validate34(
                       })
                     ) {
                       vErrors =
-                        vErrors === null ? validate35.errors : vErrors.concat(validate35.errors)
+                        vErrors === null ? validate40.errors : vErrors.concat(validate40.errors)
                       errors = vErrors.length
                     }
                     var valid1 = _errs9 === errors
@@ -766,7 +872,7 @@ function validate34(
                     }
                   }
                 } else {
-                  validate34.errors = [
+                  validate39.errors = [
                     {
                       instancePath: instancePath + '/routes',
                       schemaPath: '#/properties/routes/type',
@@ -804,7 +910,7 @@ function validate34(
                 if (data.subnet !== undefined) {
                   const _errs11 = errors
                   if (typeof data.subnet !== 'string') {
-                    validate34.errors = [
+                    validate39.errors = [
                       {
                         instancePath: instancePath + '/subnet',
                         schemaPath: '#/properties/subnet/type',
@@ -823,7 +929,7 @@ function validate34(
                   if (data.rangeStart !== undefined) {
                     const _errs13 = errors
                     if (typeof data.rangeStart !== 'string') {
-                      validate34.errors = [
+                      validate39.errors = [
                         {
                           instancePath: instancePath + '/rangeStart',
                           schemaPath: '#/properties/rangeStart/type',
@@ -842,7 +948,7 @@ function validate34(
                     if (data.rangeEnd !== undefined) {
                       const _errs15 = errors
                       if (typeof data.rangeEnd !== 'string') {
-                        validate34.errors = [
+                        validate39.errors = [
                           {
                             instancePath: instancePath + '/rangeEnd',
                             schemaPath: '#/properties/rangeEnd/type',
@@ -861,7 +967,7 @@ function validate34(
                       if (data.gateway !== undefined) {
                         const _errs17 = errors
                         if (typeof data.gateway !== 'string') {
-                          validate34.errors = [
+                          validate39.errors = [
                             {
                               instancePath: instancePath + '/gateway',
                               schemaPath: '#/properties/gateway/type',
@@ -885,7 +991,7 @@ function validate34(
         }
       }
     } else {
-      validate34.errors = [
+      validate39.errors = [
         {
           instancePath,
           schemaPath: '#/type',
@@ -897,7 +1003,7 @@ function validate34(
       return false
     }
   }
-  validate34.errors = vErrors
+  validate39.errors = vErrors
   return errors === 0
 }
 
@@ -986,121 +1092,57 @@ function validate21(
               var valid0 = true
             }
             if (valid0) {
-              if (data.capabilities !== undefined) {
-                let data4 = data.capabilities
+              if (data.disableGC !== undefined) {
                 const _errs9 = errors
-                if (errors === _errs9) {
-                  if (data4 && typeof data4 == 'object' && !Array.isArray(data4)) {
-                    for (const key0 in data4) {
-                      const _errs12 = errors
-                      if (typeof data4[key0] !== 'boolean') {
-                        validate21.errors = [
-                          {
-                            instancePath:
-                              instancePath +
-                              '/capabilities/' +
-                              key0.replace(/~/g, '~0').replace(/\//g, '~1'),
-                            schemaPath: '#/properties/capabilities/additionalProperties/type',
-                            keyword: 'type',
-                            params: { type: 'boolean' },
-                            message: 'must be boolean',
-                          },
-                        ]
-                        return false
-                      }
-                      var valid1 = _errs12 === errors
-                      if (!valid1) {
-                        break
-                      }
-                    }
-                  } else {
-                    validate21.errors = [
-                      {
-                        instancePath: instancePath + '/capabilities',
-                        schemaPath: '#/properties/capabilities/type',
-                        keyword: 'type',
-                        params: { type: 'object' },
-                        message: 'must be object',
-                      },
-                    ]
-                    return false
-                  }
+                if (typeof data.disableGC !== 'boolean') {
+                  validate21.errors = [
+                    {
+                      instancePath: instancePath + '/disableGC',
+                      schemaPath: '#/properties/disableGC/type',
+                      keyword: 'type',
+                      params: { type: 'boolean' },
+                      message: 'must be boolean',
+                    },
+                  ]
+                  return false
                 }
                 var valid0 = _errs9 === errors
               } else {
                 var valid0 = true
               }
               if (valid0) {
-                if (data.args !== undefined) {
-                  let data6 = data.args
-                  const _errs14 = errors
-                  if (errors === _errs14) {
-                    if (data6 && typeof data6 == 'object' && !Array.isArray(data6)) {
-                      if (data6.cni !== undefined) {
-                        let data7 = data6.cni
-                        const _errs16 = errors
-                        if (errors === _errs16) {
-                          if (data7 && typeof data7 == 'object' && !Array.isArray(data7)) {
-                            if (data7.ips !== undefined) {
-                              const _errs18 = errors
-                              if (
-                                !validate22(data7.ips, {
-                                  instancePath: instancePath + '/args/cni/ips',
-                                  parentData: data7,
-                                  parentDataProperty: 'ips',
-                                  rootData,
-                                })
-                              ) {
-                                vErrors =
-                                  vErrors === null
-                                    ? validate22.errors
-                                    : vErrors.concat(validate22.errors)
-                                errors = vErrors.length
-                              }
-                              var valid3 = _errs18 === errors
-                            } else {
-                              var valid3 = true
-                            }
-                            if (valid3) {
-                              if (data7.mac !== undefined) {
-                                const _errs19 = errors
-                                if (typeof data7.mac !== 'string') {
-                                  validate21.errors = [
-                                    {
-                                      instancePath: instancePath + '/args/cni/mac',
-                                      schemaPath:
-                                        '#/properties/args/properties/cni/properties/mac/type',
-                                      keyword: 'type',
-                                      params: { type: 'string' },
-                                      message: 'must be string',
-                                    },
-                                  ]
-                                  return false
-                                }
-                                var valid3 = _errs19 === errors
-                              } else {
-                                var valid3 = true
-                              }
-                            }
-                          } else {
-                            validate21.errors = [
-                              {
-                                instancePath: instancePath + '/args/cni',
-                                schemaPath: '#/properties/args/properties/cni/type',
-                                keyword: 'type',
-                                params: { type: 'object' },
-                                message: 'must be object',
-                              },
-                            ]
-                            return false
-                          }
+                if (data.capabilities !== undefined) {
+                  let data5 = data.capabilities
+                  const _errs11 = errors
+                  if (errors === _errs11) {
+                    if (data5 && typeof data5 == 'object' && !Array.isArray(data5)) {
+                      for (const key0 in data5) {
+                        const _errs14 = errors
+                        if (typeof data5[key0] !== 'boolean') {
+                          validate21.errors = [
+                            {
+                              instancePath:
+                                instancePath +
+                                '/capabilities/' +
+                                key0.replace(/~/g, '~0').replace(/\//g, '~1'),
+                              schemaPath: '#/properties/capabilities/additionalProperties/type',
+                              keyword: 'type',
+                              params: { type: 'boolean' },
+                              message: 'must be boolean',
+                            },
+                          ]
+                          return false
+                        }
+                        var valid1 = _errs14 === errors
+                        if (!valid1) {
+                          break
                         }
                       }
                     } else {
                       validate21.errors = [
                         {
-                          instancePath: instancePath + '/args',
-                          schemaPath: '#/properties/args/type',
+                          instancePath: instancePath + '/capabilities',
+                          schemaPath: '#/properties/capabilities/type',
                           keyword: 'type',
                           params: { type: 'object' },
                           message: 'must be object',
@@ -1109,240 +1151,333 @@ function validate21(
                       return false
                     }
                   }
-                  var valid0 = _errs14 === errors
+                  var valid0 = _errs11 === errors
                 } else {
                   var valid0 = true
                 }
                 if (valid0) {
-                  if (data.runtimeConfig !== undefined) {
-                    let data10 = data.runtimeConfig
-                    const _errs21 = errors
-                    if (errors === _errs21) {
-                      if (data10 && typeof data10 == 'object' && !Array.isArray(data10)) {
-                        if (data10.ips !== undefined) {
-                          const _errs23 = errors
-                          if (
-                            !validate22(data10.ips, {
-                              instancePath: instancePath + '/runtimeConfig/ips',
-                              parentData: data10,
-                              parentDataProperty: 'ips',
-                              rootData,
-                            })
-                          ) {
-                            vErrors =
-                              vErrors === null
-                                ? validate22.errors
-                                : vErrors.concat(validate22.errors)
-                            errors = vErrors.length
-                          }
-                          var valid4 = _errs23 === errors
-                        } else {
-                          var valid4 = true
-                        }
-                        if (valid4) {
-                          if (data10.mac !== undefined) {
-                            const _errs24 = errors
-                            if (typeof data10.mac !== 'string') {
+                  if (data.args !== undefined) {
+                    let data7 = data.args
+                    const _errs16 = errors
+                    if (errors === _errs16) {
+                      if (data7 && typeof data7 == 'object' && !Array.isArray(data7)) {
+                        if (data7.cni !== undefined) {
+                          let data8 = data7.cni
+                          const _errs18 = errors
+                          if (errors === _errs18) {
+                            if (data8 && typeof data8 == 'object' && !Array.isArray(data8)) {
+                              if (data8.ips !== undefined) {
+                                const _errs20 = errors
+                                if (
+                                  !validate22(data8.ips, {
+                                    instancePath: instancePath + '/args/cni/ips',
+                                    parentData: data8,
+                                    parentDataProperty: 'ips',
+                                    rootData,
+                                  })
+                                ) {
+                                  vErrors =
+                                    vErrors === null
+                                      ? validate22.errors
+                                      : vErrors.concat(validate22.errors)
+                                  errors = vErrors.length
+                                }
+                                var valid3 = _errs20 === errors
+                              } else {
+                                var valid3 = true
+                              }
+                              if (valid3) {
+                                if (data8.mac !== undefined) {
+                                  const _errs21 = errors
+                                  if (typeof data8.mac !== 'string') {
+                                    validate21.errors = [
+                                      {
+                                        instancePath: instancePath + '/args/cni/mac',
+                                        schemaPath:
+                                          '#/properties/args/properties/cni/properties/mac/type',
+                                        keyword: 'type',
+                                        params: { type: 'string' },
+                                        message: 'must be string',
+                                      },
+                                    ]
+                                    return false
+                                  }
+                                  var valid3 = _errs21 === errors
+                                } else {
+                                  var valid3 = true
+                                }
+                              }
+                            } else {
                               validate21.errors = [
                                 {
-                                  instancePath: instancePath + '/runtimeConfig/mac',
-                                  schemaPath: '#/properties/runtimeConfig/properties/mac/type',
+                                  instancePath: instancePath + '/args/cni',
+                                  schemaPath: '#/properties/args/properties/cni/type',
                                   keyword: 'type',
-                                  params: { type: 'string' },
-                                  message: 'must be string',
+                                  params: { type: 'object' },
+                                  message: 'must be object',
                                 },
                               ]
                               return false
                             }
-                            var valid4 = _errs24 === errors
+                          }
+                        }
+                      } else {
+                        validate21.errors = [
+                          {
+                            instancePath: instancePath + '/args',
+                            schemaPath: '#/properties/args/type',
+                            keyword: 'type',
+                            params: { type: 'object' },
+                            message: 'must be object',
+                          },
+                        ]
+                        return false
+                      }
+                    }
+                    var valid0 = _errs16 === errors
+                  } else {
+                    var valid0 = true
+                  }
+                  if (valid0) {
+                    if (data.runtimeConfig !== undefined) {
+                      let data11 = data.runtimeConfig
+                      const _errs23 = errors
+                      if (errors === _errs23) {
+                        if (data11 && typeof data11 == 'object' && !Array.isArray(data11)) {
+                          if (data11.ips !== undefined) {
+                            const _errs25 = errors
+                            if (
+                              !validate22(data11.ips, {
+                                instancePath: instancePath + '/runtimeConfig/ips',
+                                parentData: data11,
+                                parentDataProperty: 'ips',
+                                rootData,
+                              })
+                            ) {
+                              vErrors =
+                                vErrors === null
+                                  ? validate22.errors
+                                  : vErrors.concat(validate22.errors)
+                              errors = vErrors.length
+                            }
+                            var valid4 = _errs25 === errors
                           } else {
                             var valid4 = true
                           }
                           if (valid4) {
-                            if (data10.ipRanges !== undefined) {
+                            if (data11.mac !== undefined) {
                               const _errs26 = errors
-                              if (
-                                !validate25(data10.ipRanges, {
-                                  instancePath: instancePath + '/runtimeConfig/ipRanges',
-                                  parentData: data10,
-                                  parentDataProperty: 'ipRanges',
-                                  rootData,
-                                })
-                              ) {
-                                vErrors =
-                                  vErrors === null
-                                    ? validate25.errors
-                                    : vErrors.concat(validate25.errors)
-                                errors = vErrors.length
+                              if (typeof data11.mac !== 'string') {
+                                validate21.errors = [
+                                  {
+                                    instancePath: instancePath + '/runtimeConfig/mac',
+                                    schemaPath: '#/properties/runtimeConfig/properties/mac/type',
+                                    keyword: 'type',
+                                    params: { type: 'string' },
+                                    message: 'must be string',
+                                  },
+                                ]
+                                return false
                               }
                               var valid4 = _errs26 === errors
                             } else {
                               var valid4 = true
                             }
                             if (valid4) {
-                              if (data10.portMappings !== undefined) {
-                                let data14 = data10.portMappings
-                                const _errs27 = errors
-                                if (errors === _errs27) {
-                                  if (Array.isArray(data14)) {
-                                    var valid5 = true
-                                    const len0 = data14.length
-                                    for (let i0 = 0; i0 < len0; i0++) {
-                                      let data15 = data14[i0]
-                                      const _errs29 = errors
-                                      if (
-                                        !(
-                                          data15 &&
-                                          typeof data15 == 'object' &&
-                                          !Array.isArray(data15)
-                                        )
-                                      ) {
-                                        validate21.errors = [
-                                          {
-                                            instancePath:
-                                              instancePath + '/runtimeConfig/portMappings/' + i0,
-                                            schemaPath:
-                                              '#/properties/runtimeConfig/properties/portMappings/items/type',
-                                            keyword: 'type',
-                                            params: { type: 'object' },
-                                            message: 'must be object',
-                                          },
-                                        ]
-                                        return false
-                                      }
-                                      var valid5 = _errs29 === errors
-                                      if (!valid5) {
-                                        break
-                                      }
-                                    }
-                                  } else {
-                                    validate21.errors = [
-                                      {
-                                        instancePath: instancePath + '/runtimeConfig/portMappings',
-                                        schemaPath:
-                                          '#/properties/runtimeConfig/properties/portMappings/type',
-                                        keyword: 'type',
-                                        params: { type: 'array' },
-                                        message: 'must be array',
-                                      },
-                                    ]
-                                    return false
-                                  }
+                              if (data11.ipRanges !== undefined) {
+                                const _errs28 = errors
+                                if (
+                                  !validate25(data11.ipRanges, {
+                                    instancePath: instancePath + '/runtimeConfig/ipRanges',
+                                    parentData: data11,
+                                    parentDataProperty: 'ipRanges',
+                                    rootData,
+                                  })
+                                ) {
+                                  vErrors =
+                                    vErrors === null
+                                      ? validate25.errors
+                                      : vErrors.concat(validate25.errors)
+                                  errors = vErrors.length
                                 }
-                                var valid4 = _errs27 === errors
+                                var valid4 = _errs28 === errors
                               } else {
                                 var valid4 = true
                               }
                               if (valid4) {
-                                if (data10.bandwidth !== undefined) {
-                                  let data16 = data10.bandwidth
-                                  const _errs31 = errors
-                                  if (
-                                    !(data16 && typeof data16 == 'object' && !Array.isArray(data16))
-                                  ) {
-                                    validate21.errors = [
-                                      {
-                                        instancePath: instancePath + '/runtimeConfig/bandwidth',
-                                        schemaPath:
-                                          '#/properties/runtimeConfig/properties/bandwidth/type',
-                                        keyword: 'type',
-                                        params: { type: 'object' },
-                                        message: 'must be object',
-                                      },
-                                    ]
-                                    return false
+                                if (data11.portMappings !== undefined) {
+                                  let data15 = data11.portMappings
+                                  const _errs29 = errors
+                                  if (errors === _errs29) {
+                                    if (Array.isArray(data15)) {
+                                      var valid5 = true
+                                      const len0 = data15.length
+                                      for (let i0 = 0; i0 < len0; i0++) {
+                                        let data16 = data15[i0]
+                                        const _errs31 = errors
+                                        if (
+                                          !(
+                                            data16 &&
+                                            typeof data16 == 'object' &&
+                                            !Array.isArray(data16)
+                                          )
+                                        ) {
+                                          validate21.errors = [
+                                            {
+                                              instancePath:
+                                                instancePath + '/runtimeConfig/portMappings/' + i0,
+                                              schemaPath:
+                                                '#/properties/runtimeConfig/properties/portMappings/items/type',
+                                              keyword: 'type',
+                                              params: { type: 'object' },
+                                              message: 'must be object',
+                                            },
+                                          ]
+                                          return false
+                                        }
+                                        var valid5 = _errs31 === errors
+                                        if (!valid5) {
+                                          break
+                                        }
+                                      }
+                                    } else {
+                                      validate21.errors = [
+                                        {
+                                          instancePath:
+                                            instancePath + '/runtimeConfig/portMappings',
+                                          schemaPath:
+                                            '#/properties/runtimeConfig/properties/portMappings/type',
+                                          keyword: 'type',
+                                          params: { type: 'array' },
+                                          message: 'must be array',
+                                        },
+                                      ]
+                                      return false
+                                    }
                                   }
-                                  var valid4 = _errs31 === errors
+                                  var valid4 = _errs29 === errors
                                 } else {
                                   var valid4 = true
+                                }
+                                if (valid4) {
+                                  if (data11.bandwidth !== undefined) {
+                                    let data17 = data11.bandwidth
+                                    const _errs33 = errors
+                                    if (
+                                      !(
+                                        data17 &&
+                                        typeof data17 == 'object' &&
+                                        !Array.isArray(data17)
+                                      )
+                                    ) {
+                                      validate21.errors = [
+                                        {
+                                          instancePath: instancePath + '/runtimeConfig/bandwidth',
+                                          schemaPath:
+                                            '#/properties/runtimeConfig/properties/bandwidth/type',
+                                          keyword: 'type',
+                                          params: { type: 'object' },
+                                          message: 'must be object',
+                                        },
+                                      ]
+                                      return false
+                                    }
+                                    var valid4 = _errs33 === errors
+                                  } else {
+                                    var valid4 = true
+                                  }
+                                  if (valid4) {
+                                    if (data11.dns !== undefined) {
+                                      const _errs35 = errors
+                                      if (
+                                        !validate29(data11.dns, {
+                                          instancePath: instancePath + '/runtimeConfig/dns',
+                                          parentData: data11,
+                                          parentDataProperty: 'dns',
+                                          rootData,
+                                        })
+                                      ) {
+                                        vErrors =
+                                          vErrors === null
+                                            ? validate29.errors
+                                            : vErrors.concat(validate29.errors)
+                                        errors = vErrors.length
+                                      }
+                                      var valid4 = _errs35 === errors
+                                    } else {
+                                      var valid4 = true
+                                    }
+                                  }
                                 }
                               }
                             }
                           }
+                        } else {
+                          validate21.errors = [
+                            {
+                              instancePath: instancePath + '/runtimeConfig',
+                              schemaPath: '#/properties/runtimeConfig/type',
+                              keyword: 'type',
+                              params: { type: 'object' },
+                              message: 'must be object',
+                            },
+                          ]
+                          return false
                         }
-                      } else {
-                        validate21.errors = [
-                          {
-                            instancePath: instancePath + '/runtimeConfig',
-                            schemaPath: '#/properties/runtimeConfig/type',
-                            keyword: 'type',
-                            params: { type: 'object' },
-                            message: 'must be object',
-                          },
-                        ]
-                        return false
                       }
-                    }
-                    var valid0 = _errs21 === errors
-                  } else {
-                    var valid0 = true
-                  }
-                  if (valid0) {
-                    if (data.prevResult !== undefined) {
-                      let data17 = data.prevResult
-                      const _errs33 = errors
-                      if (!(data17 && typeof data17 == 'object' && !Array.isArray(data17))) {
-                        validate21.errors = [
-                          {
-                            instancePath: instancePath + '/prevResult',
-                            schemaPath: '#/properties/prevResult/type',
-                            keyword: 'type',
-                            params: { type: 'object' },
-                            message: 'must be object',
-                          },
-                        ]
-                        return false
-                      }
-                      var valid0 = _errs33 === errors
+                      var valid0 = _errs23 === errors
                     } else {
                       var valid0 = true
                     }
                     if (valid0) {
-                      if (data.dns !== undefined) {
-                        const _errs35 = errors
-                        if (
-                          !validate29(data.dns, {
-                            instancePath: instancePath + '/dns',
-                            parentData: data,
-                            parentDataProperty: 'dns',
-                            rootData,
-                          })
-                        ) {
-                          vErrors =
-                            vErrors === null ? validate29.errors : vErrors.concat(validate29.errors)
-                          errors = vErrors.length
+                      if (data.prevResult !== undefined) {
+                        let data19 = data.prevResult
+                        const _errs36 = errors
+                        if (!(data19 && typeof data19 == 'object' && !Array.isArray(data19))) {
+                          validate21.errors = [
+                            {
+                              instancePath: instancePath + '/prevResult',
+                              schemaPath: '#/properties/prevResult/type',
+                              keyword: 'type',
+                              params: { type: 'object' },
+                              message: 'must be object',
+                            },
+                          ]
+                          return false
                         }
-                        var valid0 = _errs35 === errors
+                        var valid0 = _errs36 === errors
                       } else {
                         var valid0 = true
                       }
                       if (valid0) {
-                        if (data.mode !== undefined) {
-                          const _errs36 = errors
-                          if (typeof data.mode !== 'string') {
-                            validate21.errors = [
-                              {
-                                instancePath: instancePath + '/mode',
-                                schemaPath: '#/properties/mode/type',
-                                keyword: 'type',
-                                params: { type: 'string' },
-                                message: 'must be string',
-                              },
-                            ]
-                            return false
+                        if (data.dns !== undefined) {
+                          const _errs38 = errors
+                          if (
+                            !validate34(data.dns, {
+                              instancePath: instancePath + '/dns',
+                              parentData: data,
+                              parentDataProperty: 'dns',
+                              rootData,
+                            })
+                          ) {
+                            vErrors =
+                              vErrors === null
+                                ? validate34.errors
+                                : vErrors.concat(validate34.errors)
+                            errors = vErrors.length
                           }
-                          var valid0 = _errs36 === errors
+                          var valid0 = _errs38 === errors
                         } else {
                           var valid0 = true
                         }
                         if (valid0) {
-                          if (data.bridge !== undefined) {
-                            const _errs38 = errors
-                            if (typeof data.bridge !== 'string') {
+                          if (data.mode !== undefined) {
+                            const _errs39 = errors
+                            if (typeof data.mode !== 'string') {
                               validate21.errors = [
                                 {
-                                  instancePath: instancePath + '/bridge',
-                                  schemaPath: '#/properties/bridge/type',
+                                  instancePath: instancePath + '/mode',
+                                  schemaPath: '#/properties/mode/type',
                                   keyword: 'type',
                                   params: { type: 'string' },
                                   message: 'must be string',
@@ -1350,37 +1485,37 @@ function validate21(
                               ]
                               return false
                             }
-                            var valid0 = _errs38 === errors
+                            var valid0 = _errs39 === errors
                           } else {
                             var valid0 = true
                           }
                           if (valid0) {
-                            if (data.isGateway !== undefined) {
-                              const _errs40 = errors
-                              if (typeof data.isGateway !== 'boolean') {
+                            if (data.bridge !== undefined) {
+                              const _errs41 = errors
+                              if (typeof data.bridge !== 'string') {
                                 validate21.errors = [
                                   {
-                                    instancePath: instancePath + '/isGateway',
-                                    schemaPath: '#/properties/isGateway/type',
+                                    instancePath: instancePath + '/bridge',
+                                    schemaPath: '#/properties/bridge/type',
                                     keyword: 'type',
-                                    params: { type: 'boolean' },
-                                    message: 'must be boolean',
+                                    params: { type: 'string' },
+                                    message: 'must be string',
                                   },
                                 ]
                                 return false
                               }
-                              var valid0 = _errs40 === errors
+                              var valid0 = _errs41 === errors
                             } else {
                               var valid0 = true
                             }
                             if (valid0) {
-                              if (data.isDefaultGateway !== undefined) {
-                                const _errs42 = errors
-                                if (typeof data.isDefaultGateway !== 'boolean') {
+                              if (data.isGateway !== undefined) {
+                                const _errs43 = errors
+                                if (typeof data.isGateway !== 'boolean') {
                                   validate21.errors = [
                                     {
-                                      instancePath: instancePath + '/isDefaultGateway',
-                                      schemaPath: '#/properties/isDefaultGateway/type',
+                                      instancePath: instancePath + '/isGateway',
+                                      schemaPath: '#/properties/isGateway/type',
                                       keyword: 'type',
                                       params: { type: 'boolean' },
                                       message: 'must be boolean',
@@ -1388,18 +1523,18 @@ function validate21(
                                   ]
                                   return false
                                 }
-                                var valid0 = _errs42 === errors
+                                var valid0 = _errs43 === errors
                               } else {
                                 var valid0 = true
                               }
                               if (valid0) {
-                                if (data.forceAddress !== undefined) {
-                                  const _errs44 = errors
-                                  if (typeof data.forceAddress !== 'boolean') {
+                                if (data.isDefaultGateway !== undefined) {
+                                  const _errs45 = errors
+                                  if (typeof data.isDefaultGateway !== 'boolean') {
                                     validate21.errors = [
                                       {
-                                        instancePath: instancePath + '/forceAddress',
-                                        schemaPath: '#/properties/forceAddress/type',
+                                        instancePath: instancePath + '/isDefaultGateway',
+                                        schemaPath: '#/properties/isDefaultGateway/type',
                                         keyword: 'type',
                                         params: { type: 'boolean' },
                                         message: 'must be boolean',
@@ -1407,18 +1542,18 @@ function validate21(
                                     ]
                                     return false
                                   }
-                                  var valid0 = _errs44 === errors
+                                  var valid0 = _errs45 === errors
                                 } else {
                                   var valid0 = true
                                 }
                                 if (valid0) {
-                                  if (data.ipMasq !== undefined) {
-                                    const _errs46 = errors
-                                    if (typeof data.ipMasq !== 'boolean') {
+                                  if (data.forceAddress !== undefined) {
+                                    const _errs47 = errors
+                                    if (typeof data.forceAddress !== 'boolean') {
                                       validate21.errors = [
                                         {
-                                          instancePath: instancePath + '/ipMasq',
-                                          schemaPath: '#/properties/ipMasq/type',
+                                          instancePath: instancePath + '/forceAddress',
+                                          schemaPath: '#/properties/forceAddress/type',
                                           keyword: 'type',
                                           params: { type: 'boolean' },
                                           message: 'must be boolean',
@@ -1426,82 +1561,82 @@ function validate21(
                                       ]
                                       return false
                                     }
-                                    var valid0 = _errs46 === errors
+                                    var valid0 = _errs47 === errors
                                   } else {
                                     var valid0 = true
                                   }
                                   if (valid0) {
-                                    if (data.ipMasqBackend !== undefined) {
-                                      const _errs48 = errors
-                                      if (typeof data.ipMasqBackend !== 'string') {
+                                    if (data.ipMasq !== undefined) {
+                                      const _errs49 = errors
+                                      if (typeof data.ipMasq !== 'boolean') {
                                         validate21.errors = [
                                           {
-                                            instancePath: instancePath + '/ipMasqBackend',
-                                            schemaPath: '#/properties/ipMasqBackend/type',
+                                            instancePath: instancePath + '/ipMasq',
+                                            schemaPath: '#/properties/ipMasq/type',
                                             keyword: 'type',
-                                            params: { type: 'string' },
-                                            message: 'must be string',
+                                            params: { type: 'boolean' },
+                                            message: 'must be boolean',
                                           },
                                         ]
                                         return false
                                       }
-                                      var valid0 = _errs48 === errors
+                                      var valid0 = _errs49 === errors
                                     } else {
                                       var valid0 = true
                                     }
                                     if (valid0) {
-                                      if (data.mtu !== undefined) {
-                                        let data26 = data.mtu
-                                        const _errs50 = errors
-                                        if (
-                                          !(
-                                            typeof data26 == 'number' &&
-                                            !(data26 % 1) &&
-                                            !isNaN(data26)
-                                          )
-                                        ) {
+                                      if (data.ipMasqBackend !== undefined) {
+                                        const _errs51 = errors
+                                        if (typeof data.ipMasqBackend !== 'string') {
                                           validate21.errors = [
                                             {
-                                              instancePath: instancePath + '/mtu',
-                                              schemaPath: '#/properties/mtu/type',
+                                              instancePath: instancePath + '/ipMasqBackend',
+                                              schemaPath: '#/properties/ipMasqBackend/type',
                                               keyword: 'type',
-                                              params: { type: 'integer' },
-                                              message: 'must be integer',
+                                              params: { type: 'string' },
+                                              message: 'must be string',
                                             },
                                           ]
                                           return false
                                         }
-                                        var valid0 = _errs50 === errors
+                                        var valid0 = _errs51 === errors
                                       } else {
                                         var valid0 = true
                                       }
                                       if (valid0) {
-                                        if (data.hairpinMode !== undefined) {
-                                          const _errs52 = errors
-                                          if (typeof data.hairpinMode !== 'boolean') {
+                                        if (data.mtu !== undefined) {
+                                          let data28 = data.mtu
+                                          const _errs53 = errors
+                                          if (
+                                            !(
+                                              typeof data28 == 'number' &&
+                                              !(data28 % 1) &&
+                                              !isNaN(data28)
+                                            )
+                                          ) {
                                             validate21.errors = [
                                               {
-                                                instancePath: instancePath + '/hairpinMode',
-                                                schemaPath: '#/properties/hairpinMode/type',
+                                                instancePath: instancePath + '/mtu',
+                                                schemaPath: '#/properties/mtu/type',
                                                 keyword: 'type',
-                                                params: { type: 'boolean' },
-                                                message: 'must be boolean',
+                                                params: { type: 'integer' },
+                                                message: 'must be integer',
                                               },
                                             ]
                                             return false
                                           }
-                                          var valid0 = _errs52 === errors
+                                          var valid0 = _errs53 === errors
                                         } else {
                                           var valid0 = true
                                         }
                                         if (valid0) {
-                                          if (data.promiscMode !== undefined) {
-                                            const _errs54 = errors
-                                            if (typeof data.promiscMode !== 'boolean') {
+                                          if (data.hairpinMode !== undefined) {
+                                            const _errs55 = errors
+                                            if (typeof data.hairpinMode !== 'boolean') {
                                               validate21.errors = [
                                                 {
-                                                  instancePath: instancePath + '/promiscMode',
-                                                  schemaPath: '#/properties/promiscMode/type',
+                                                  instancePath: instancePath + '/hairpinMode',
+                                                  schemaPath: '#/properties/hairpinMode/type',
                                                   keyword: 'type',
                                                   params: { type: 'boolean' },
                                                   message: 'must be boolean',
@@ -1509,122 +1644,120 @@ function validate21(
                                               ]
                                               return false
                                             }
-                                            var valid0 = _errs54 === errors
+                                            var valid0 = _errs55 === errors
                                           } else {
                                             var valid0 = true
                                           }
                                           if (valid0) {
-                                            if (data.vlan !== undefined) {
-                                              let data29 = data.vlan
-                                              const _errs56 = errors
-                                              if (
-                                                !(
-                                                  typeof data29 == 'number' &&
-                                                  !(data29 % 1) &&
-                                                  !isNaN(data29)
-                                                )
-                                              ) {
+                                            if (data.promiscMode !== undefined) {
+                                              const _errs57 = errors
+                                              if (typeof data.promiscMode !== 'boolean') {
                                                 validate21.errors = [
                                                   {
-                                                    instancePath: instancePath + '/vlan',
-                                                    schemaPath: '#/properties/vlan/type',
+                                                    instancePath: instancePath + '/promiscMode',
+                                                    schemaPath: '#/properties/promiscMode/type',
                                                     keyword: 'type',
-                                                    params: { type: 'integer' },
-                                                    message: 'must be integer',
+                                                    params: { type: 'boolean' },
+                                                    message: 'must be boolean',
                                                   },
                                                 ]
                                                 return false
                                               }
-                                              var valid0 = _errs56 === errors
+                                              var valid0 = _errs57 === errors
                                             } else {
                                               var valid0 = true
                                             }
                                             if (valid0) {
-                                              if (data.vlanTrunk !== undefined) {
-                                                let data30 = data.vlanTrunk
-                                                const _errs58 = errors
-                                                if (errors === _errs58) {
-                                                  if (Array.isArray(data30)) {
-                                                    var valid6 = true
-                                                    const len1 = data30.length
-                                                    for (let i1 = 0; i1 < len1; i1++) {
-                                                      let data31 = data30[i1]
-                                                      const _errs60 = errors
-                                                      if (
-                                                        !(
-                                                          data31 &&
-                                                          typeof data31 == 'object' &&
-                                                          !Array.isArray(data31)
-                                                        )
-                                                      ) {
-                                                        validate21.errors = [
-                                                          {
-                                                            instancePath:
-                                                              instancePath + '/vlanTrunk/' + i1,
-                                                            schemaPath:
-                                                              '#/properties/vlanTrunk/items/type',
-                                                            keyword: 'type',
-                                                            params: { type: 'object' },
-                                                            message: 'must be object',
-                                                          },
-                                                        ]
-                                                        return false
-                                                      }
-                                                      var valid6 = _errs60 === errors
-                                                      if (!valid6) {
-                                                        break
-                                                      }
-                                                    }
-                                                  } else {
-                                                    validate21.errors = [
-                                                      {
-                                                        instancePath: instancePath + '/vlanTrunk',
-                                                        schemaPath: '#/properties/vlanTrunk/type',
-                                                        keyword: 'type',
-                                                        params: { type: 'array' },
-                                                        message: 'must be array',
-                                                      },
-                                                    ]
-                                                    return false
-                                                  }
+                                              if (data.vlan !== undefined) {
+                                                let data31 = data.vlan
+                                                const _errs59 = errors
+                                                if (
+                                                  !(
+                                                    typeof data31 == 'number' &&
+                                                    !(data31 % 1) &&
+                                                    !isNaN(data31)
+                                                  )
+                                                ) {
+                                                  validate21.errors = [
+                                                    {
+                                                      instancePath: instancePath + '/vlan',
+                                                      schemaPath: '#/properties/vlan/type',
+                                                      keyword: 'type',
+                                                      params: { type: 'integer' },
+                                                      message: 'must be integer',
+                                                    },
+                                                  ]
+                                                  return false
                                                 }
-                                                var valid0 = _errs58 === errors
+                                                var valid0 = _errs59 === errors
                                               } else {
                                                 var valid0 = true
                                               }
                                               if (valid0) {
-                                                if (data.preserveDefaultVlan !== undefined) {
-                                                  const _errs62 = errors
-                                                  if (
-                                                    typeof data.preserveDefaultVlan !== 'boolean'
-                                                  ) {
-                                                    validate21.errors = [
-                                                      {
-                                                        instancePath:
-                                                          instancePath + '/preserveDefaultVlan',
-                                                        schemaPath:
-                                                          '#/properties/preserveDefaultVlan/type',
-                                                        keyword: 'type',
-                                                        params: { type: 'boolean' },
-                                                        message: 'must be boolean',
-                                                      },
-                                                    ]
-                                                    return false
+                                                if (data.vlanTrunk !== undefined) {
+                                                  let data32 = data.vlanTrunk
+                                                  const _errs61 = errors
+                                                  if (errors === _errs61) {
+                                                    if (Array.isArray(data32)) {
+                                                      var valid6 = true
+                                                      const len1 = data32.length
+                                                      for (let i1 = 0; i1 < len1; i1++) {
+                                                        let data33 = data32[i1]
+                                                        const _errs63 = errors
+                                                        if (
+                                                          !(
+                                                            data33 &&
+                                                            typeof data33 == 'object' &&
+                                                            !Array.isArray(data33)
+                                                          )
+                                                        ) {
+                                                          validate21.errors = [
+                                                            {
+                                                              instancePath:
+                                                                instancePath + '/vlanTrunk/' + i1,
+                                                              schemaPath:
+                                                                '#/properties/vlanTrunk/items/type',
+                                                              keyword: 'type',
+                                                              params: { type: 'object' },
+                                                              message: 'must be object',
+                                                            },
+                                                          ]
+                                                          return false
+                                                        }
+                                                        var valid6 = _errs63 === errors
+                                                        if (!valid6) {
+                                                          break
+                                                        }
+                                                      }
+                                                    } else {
+                                                      validate21.errors = [
+                                                        {
+                                                          instancePath: instancePath + '/vlanTrunk',
+                                                          schemaPath: '#/properties/vlanTrunk/type',
+                                                          keyword: 'type',
+                                                          params: { type: 'array' },
+                                                          message: 'must be array',
+                                                        },
+                                                      ]
+                                                      return false
+                                                    }
                                                   }
-                                                  var valid0 = _errs62 === errors
+                                                  var valid0 = _errs61 === errors
                                                 } else {
                                                   var valid0 = true
                                                 }
                                                 if (valid0) {
-                                                  if (data.macspoofchk !== undefined) {
-                                                    const _errs64 = errors
-                                                    if (typeof data.macspoofchk !== 'boolean') {
+                                                  if (data.preserveDefaultVlan !== undefined) {
+                                                    const _errs65 = errors
+                                                    if (
+                                                      typeof data.preserveDefaultVlan !== 'boolean'
+                                                    ) {
                                                       validate21.errors = [
                                                         {
                                                           instancePath:
-                                                            instancePath + '/macspoofchk',
+                                                            instancePath + '/preserveDefaultVlan',
                                                           schemaPath:
-                                                            '#/properties/macspoofchk/type',
+                                                            '#/properties/preserveDefaultVlan/type',
                                                           keyword: 'type',
                                                           params: { type: 'boolean' },
                                                           message: 'must be boolean',
@@ -1632,20 +1765,20 @@ function validate21(
                                                       ]
                                                       return false
                                                     }
-                                                    var valid0 = _errs64 === errors
+                                                    var valid0 = _errs65 === errors
                                                   } else {
                                                     var valid0 = true
                                                   }
                                                   if (valid0) {
-                                                    if (data.enabledad !== undefined) {
-                                                      const _errs66 = errors
-                                                      if (typeof data.enabledad !== 'boolean') {
+                                                    if (data.macspoofchk !== undefined) {
+                                                      const _errs67 = errors
+                                                      if (typeof data.macspoofchk !== 'boolean') {
                                                         validate21.errors = [
                                                           {
                                                             instancePath:
-                                                              instancePath + '/enabledad',
+                                                              instancePath + '/macspoofchk',
                                                             schemaPath:
-                                                              '#/properties/enabledad/type',
+                                                              '#/properties/macspoofchk/type',
                                                             keyword: 'type',
                                                             params: { type: 'boolean' },
                                                             message: 'must be boolean',
@@ -1653,26 +1786,20 @@ function validate21(
                                                         ]
                                                         return false
                                                       }
-                                                      var valid0 = _errs66 === errors
+                                                      var valid0 = _errs67 === errors
                                                     } else {
                                                       var valid0 = true
                                                     }
                                                     if (valid0) {
-                                                      if (
-                                                        data.disableContainerInterface !== undefined
-                                                      ) {
-                                                        const _errs68 = errors
-                                                        if (
-                                                          typeof data.disableContainerInterface !==
-                                                          'boolean'
-                                                        ) {
+                                                      if (data.enabledad !== undefined) {
+                                                        const _errs69 = errors
+                                                        if (typeof data.enabledad !== 'boolean') {
                                                           validate21.errors = [
                                                             {
                                                               instancePath:
-                                                                instancePath +
-                                                                '/disableContainerInterface',
+                                                                instancePath + '/enabledad',
                                                               schemaPath:
-                                                                '#/properties/disableContainerInterface/type',
+                                                                '#/properties/enabledad/type',
                                                               keyword: 'type',
                                                               params: { type: 'boolean' },
                                                               message: 'must be boolean',
@@ -1680,22 +1807,27 @@ function validate21(
                                                           ]
                                                           return false
                                                         }
-                                                        var valid0 = _errs68 === errors
+                                                        var valid0 = _errs69 === errors
                                                       } else {
                                                         var valid0 = true
                                                       }
                                                       if (valid0) {
-                                                        if (data.portIsolation !== undefined) {
-                                                          const _errs70 = errors
+                                                        if (
+                                                          data.disableContainerInterface !==
+                                                          undefined
+                                                        ) {
+                                                          const _errs71 = errors
                                                           if (
-                                                            typeof data.portIsolation !== 'boolean'
+                                                            typeof data.disableContainerInterface !==
+                                                            'boolean'
                                                           ) {
                                                             validate21.errors = [
                                                               {
                                                                 instancePath:
-                                                                  instancePath + '/portIsolation',
+                                                                  instancePath +
+                                                                  '/disableContainerInterface',
                                                                 schemaPath:
-                                                                  '#/properties/portIsolation/type',
+                                                                  '#/properties/disableContainerInterface/type',
                                                                 keyword: 'type',
                                                                 params: { type: 'boolean' },
                                                                 message: 'must be boolean',
@@ -1703,69 +1835,72 @@ function validate21(
                                                             ]
                                                             return false
                                                           }
-                                                          var valid0 = _errs70 === errors
+                                                          var valid0 = _errs71 === errors
                                                         } else {
                                                           var valid0 = true
                                                         }
                                                         if (valid0) {
-                                                          if (data.ipam !== undefined) {
-                                                            const _errs72 = errors
+                                                          if (data.portIsolation !== undefined) {
+                                                            const _errs73 = errors
                                                             if (
-                                                              !validate34(data.ipam, {
-                                                                instancePath:
-                                                                  instancePath + '/ipam',
-                                                                parentData: data,
-                                                                parentDataProperty: 'ipam',
-                                                                rootData,
-                                                              })
+                                                              typeof data.portIsolation !==
+                                                              'boolean'
                                                             ) {
-                                                              vErrors =
-                                                                vErrors === null
-                                                                  ? validate34.errors
-                                                                  : vErrors.concat(
-                                                                      validate34.errors,
-                                                                    )
-                                                              errors = vErrors.length
+                                                              validate21.errors = [
+                                                                {
+                                                                  instancePath:
+                                                                    instancePath + '/portIsolation',
+                                                                  schemaPath:
+                                                                    '#/properties/portIsolation/type',
+                                                                  keyword: 'type',
+                                                                  params: { type: 'boolean' },
+                                                                  message: 'must be boolean',
+                                                                },
+                                                              ]
+                                                              return false
                                                             }
-                                                            var valid0 = _errs72 === errors
+                                                            var valid0 = _errs73 === errors
                                                           } else {
                                                             var valid0 = true
                                                           }
                                                           if (valid0) {
-                                                            if (data.subnetFile !== undefined) {
-                                                              const _errs73 = errors
+                                                            if (data.ipam !== undefined) {
+                                                              const _errs75 = errors
                                                               if (
-                                                                typeof data.subnetFile !== 'string'
+                                                                !validate39(data.ipam, {
+                                                                  instancePath:
+                                                                    instancePath + '/ipam',
+                                                                  parentData: data,
+                                                                  parentDataProperty: 'ipam',
+                                                                  rootData,
+                                                                })
                                                               ) {
-                                                                validate21.errors = [
-                                                                  {
-                                                                    instancePath:
-                                                                      instancePath + '/subnetFile',
-                                                                    schemaPath:
-                                                                      '#/properties/subnetFile/type',
-                                                                    keyword: 'type',
-                                                                    params: { type: 'string' },
-                                                                    message: 'must be string',
-                                                                  },
-                                                                ]
-                                                                return false
+                                                                vErrors =
+                                                                  vErrors === null
+                                                                    ? validate39.errors
+                                                                    : vErrors.concat(
+                                                                        validate39.errors,
+                                                                      )
+                                                                errors = vErrors.length
                                                               }
-                                                              var valid0 = _errs73 === errors
+                                                              var valid0 = _errs75 === errors
                                                             } else {
                                                               var valid0 = true
                                                             }
                                                             if (valid0) {
-                                                              if (data.dataDir !== undefined) {
-                                                                const _errs75 = errors
+                                                              if (data.subnetFile !== undefined) {
+                                                                const _errs76 = errors
                                                                 if (
-                                                                  typeof data.dataDir !== 'string'
+                                                                  typeof data.subnetFile !==
+                                                                  'string'
                                                                 ) {
                                                                   validate21.errors = [
                                                                     {
                                                                       instancePath:
-                                                                        instancePath + '/dataDir',
+                                                                        instancePath +
+                                                                        '/subnetFile',
                                                                       schemaPath:
-                                                                        '#/properties/dataDir/type',
+                                                                        '#/properties/subnetFile/type',
                                                                       keyword: 'type',
                                                                       params: { type: 'string' },
                                                                       message: 'must be string',
@@ -1773,38 +1908,235 @@ function validate21(
                                                                   ]
                                                                   return false
                                                                 }
-                                                                var valid0 = _errs75 === errors
+                                                                var valid0 = _errs76 === errors
                                                               } else {
                                                                 var valid0 = true
                                                               }
                                                               if (valid0) {
-                                                                if (data.delegate !== undefined) {
-                                                                  let data40 = data.delegate
-                                                                  const _errs77 = errors
+                                                                if (data.dataDir !== undefined) {
+                                                                  const _errs78 = errors
                                                                   if (
-                                                                    !(
-                                                                      data40 &&
-                                                                      typeof data40 == 'object' &&
-                                                                      !Array.isArray(data40)
-                                                                    )
+                                                                    typeof data.dataDir !== 'string'
                                                                   ) {
                                                                     validate21.errors = [
                                                                       {
                                                                         instancePath:
-                                                                          instancePath +
-                                                                          '/delegate',
+                                                                          instancePath + '/dataDir',
                                                                         schemaPath:
-                                                                          '#/properties/delegate/type',
+                                                                          '#/properties/dataDir/type',
                                                                         keyword: 'type',
-                                                                        params: { type: 'object' },
-                                                                        message: 'must be object',
+                                                                        params: { type: 'string' },
+                                                                        message: 'must be string',
                                                                       },
                                                                     ]
                                                                     return false
                                                                   }
-                                                                  var valid0 = _errs77 === errors
+                                                                  var valid0 = _errs78 === errors
                                                                 } else {
                                                                   var valid0 = true
+                                                                }
+                                                                if (valid0) {
+                                                                  if (data.delegate !== undefined) {
+                                                                    let data42 = data.delegate
+                                                                    const _errs80 = errors
+                                                                    if (
+                                                                      !(
+                                                                        data42 &&
+                                                                        typeof data42 == 'object' &&
+                                                                        !Array.isArray(data42)
+                                                                      )
+                                                                    ) {
+                                                                      validate21.errors = [
+                                                                        {
+                                                                          instancePath:
+                                                                            instancePath +
+                                                                            '/delegate',
+                                                                          schemaPath:
+                                                                            '#/properties/delegate/type',
+                                                                          keyword: 'type',
+                                                                          params: {
+                                                                            type: 'object',
+                                                                          },
+                                                                          message: 'must be object',
+                                                                        },
+                                                                      ]
+                                                                      return false
+                                                                    }
+                                                                    var valid0 = _errs80 === errors
+                                                                  } else {
+                                                                    var valid0 = true
+                                                                  }
+                                                                  if (valid0) {
+                                                                    if (
+                                                                      data.chained !== undefined
+                                                                    ) {
+                                                                      const _errs82 = errors
+                                                                      if (
+                                                                        typeof data.chained !==
+                                                                        'boolean'
+                                                                      ) {
+                                                                        validate21.errors = [
+                                                                          {
+                                                                            instancePath:
+                                                                              instancePath +
+                                                                              '/chained',
+                                                                            schemaPath:
+                                                                              '#/properties/chained/type',
+                                                                            keyword: 'type',
+                                                                            params: {
+                                                                              type: 'boolean',
+                                                                            },
+                                                                            message:
+                                                                              'must be boolean',
+                                                                          },
+                                                                        ]
+                                                                        return false
+                                                                      }
+                                                                      var valid0 =
+                                                                        _errs82 === errors
+                                                                    } else {
+                                                                      var valid0 = true
+                                                                    }
+                                                                    if (valid0) {
+                                                                      if (
+                                                                        data.master !== undefined
+                                                                      ) {
+                                                                        const _errs84 = errors
+                                                                        if (
+                                                                          typeof data.master !==
+                                                                          'string'
+                                                                        ) {
+                                                                          validate21.errors = [
+                                                                            {
+                                                                              instancePath:
+                                                                                instancePath +
+                                                                                '/master',
+                                                                              schemaPath:
+                                                                                '#/properties/master/type',
+                                                                              keyword: 'type',
+                                                                              params: {
+                                                                                type: 'string',
+                                                                              },
+                                                                              message:
+                                                                                'must be string',
+                                                                            },
+                                                                          ]
+                                                                          return false
+                                                                        }
+                                                                        var valid0 =
+                                                                          _errs84 === errors
+                                                                      } else {
+                                                                        var valid0 = true
+                                                                      }
+                                                                      if (valid0) {
+                                                                        if (
+                                                                          data.macvlanMode !==
+                                                                          undefined
+                                                                        ) {
+                                                                          const _errs86 = errors
+                                                                          if (
+                                                                            typeof data.macvlanMode !==
+                                                                            'string'
+                                                                          ) {
+                                                                            validate21.errors = [
+                                                                              {
+                                                                                instancePath:
+                                                                                  instancePath +
+                                                                                  '/macvlanMode',
+                                                                                schemaPath:
+                                                                                  '#/properties/macvlanMode/type',
+                                                                                keyword: 'type',
+                                                                                params: {
+                                                                                  type: 'string',
+                                                                                },
+                                                                                message:
+                                                                                  'must be string',
+                                                                              },
+                                                                            ]
+                                                                            return false
+                                                                          }
+                                                                          var valid0 =
+                                                                            _errs86 === errors
+                                                                        } else {
+                                                                          var valid0 = true
+                                                                        }
+                                                                        if (valid0) {
+                                                                          if (
+                                                                            data.linkInContainer !==
+                                                                            undefined
+                                                                          ) {
+                                                                            const _errs88 = errors
+                                                                            if (
+                                                                              typeof data.linkInContainer !==
+                                                                              'boolean'
+                                                                            ) {
+                                                                              validate21.errors = [
+                                                                                {
+                                                                                  instancePath:
+                                                                                    instancePath +
+                                                                                    '/linkInContainer',
+                                                                                  schemaPath:
+                                                                                    '#/properties/linkInContainer/type',
+                                                                                  keyword: 'type',
+                                                                                  params: {
+                                                                                    type: 'boolean',
+                                                                                  },
+                                                                                  message:
+                                                                                    'must be boolean',
+                                                                                },
+                                                                              ]
+                                                                              return false
+                                                                            }
+                                                                            var valid0 =
+                                                                              _errs88 === errors
+                                                                          } else {
+                                                                            var valid0 = true
+                                                                          }
+                                                                          if (valid0) {
+                                                                            if (
+                                                                              data.bcqueuelen !==
+                                                                              undefined
+                                                                            ) {
+                                                                              let data47 =
+                                                                                data.bcqueuelen
+                                                                              const _errs90 = errors
+                                                                              if (
+                                                                                !(
+                                                                                  typeof data47 ==
+                                                                                    'number' &&
+                                                                                  !(data47 % 1) &&
+                                                                                  !isNaN(data47)
+                                                                                )
+                                                                              ) {
+                                                                                validate21.errors =
+                                                                                  [
+                                                                                    {
+                                                                                      instancePath:
+                                                                                        instancePath +
+                                                                                        '/bcqueuelen',
+                                                                                      schemaPath:
+                                                                                        '#/properties/bcqueuelen/type',
+                                                                                      keyword:
+                                                                                        'type',
+                                                                                      params: {
+                                                                                        type: 'integer',
+                                                                                      },
+                                                                                      message:
+                                                                                        'must be integer',
+                                                                                    },
+                                                                                  ]
+                                                                                return false
+                                                                              }
+                                                                              var valid0 =
+                                                                                _errs90 === errors
+                                                                            } else {
+                                                                              var valid0 = true
+                                                                            }
+                                                                          }
+                                                                        }
+                                                                      }
+                                                                    }
+                                                                  }
                                                                 }
                                                               }
                                                             }

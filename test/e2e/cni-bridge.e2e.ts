@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Pod } from '../../scripts/lab/lab.ts'
+import type { Host, Pod } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import {
   bareHost,
@@ -9,6 +9,7 @@ import {
   mustRun,
   podOn,
   referenceFolder,
+  runPlugin,
   sysctl,
 } from './cni-support.ts'
 
@@ -132,3 +133,73 @@ for (const [how, made] of Object.entries(compared)) {
     t.deepEqual(ours, theirs)
   })
 }
+
+interface BridgeLink {
+  readonly ifindex: number
+  readonly address: string
+  readonly promiscuity: number
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[]
+}
+
+async function bridgeOf(host: Host): Promise<BridgeLink> {
+  const [link] = await ipJson<BridgeLink>(host, '-details', 'addr', 'show', 'cni0')
+  if (!link) throw new Error('there is no cni0')
+  return link
+}
+
+async function addressesOf(host: Host): Promise<string[]> {
+  const { addr_info: list } = await bridgeOf(host)
+  const own = list.filter(({ local }) => !local.startsWith('fe80'))
+  return own.map(({ local, prefixlen }) => `${local}/${prefixlen}`)
+}
+
+test('bridge keeps one index and one MAC address through ADD and DEL', async (t) => {
+  const host = await bareHost(t, 'stable')
+  const pods = [await podOn(host, 'a'), await podOn(host, 'b')]
+  const seen = new Set<string>()
+  for (const command of ['ADD', 'DEL', 'ADD']) {
+    for (const pod of pods) {
+      const { json } = await mustRun(t, pod, { command, conf: conf(), plugin: 'bridge' })
+      const { ifindex, address, promiscuity } = await bridgeOf(host)
+      t.is(promiscuity, 0)
+      seen.add(`${ifindex} ${address}`)
+      for (const made of json.interfaces ?? []) {
+        t.is(made.mac?.length, 17)
+        if (made.name !== 'cni0') t.not(made.mac, address)
+      }
+    }
+  }
+  t.is(seen.size, 1)
+})
+
+test('bridge takes a bridge that is there, and adds addresses of IPv6 networks beside others', async (t) => {
+  const host = await bareHost(t, 'existing')
+  await runAt(host, ['ip', 'link', 'add', 'cni0', 'type', 'bridge'])
+  await runAt(host, ['ip', 'addr', 'add', 'fd00:99::1/64', 'dev', 'cni0'])
+  const { ifindex } = await bridgeOf(host)
+  await mustRun(t, await podOn(host, 'a'), { command: 'ADD', conf: conf(), plugin: 'bridge' })
+  t.is((await bridgeOf(host)).ifindex, ifindex)
+  t.deepEqual((await addressesOf(host)).sort(), ['10.88.0.1/24', 'fd00:88::1/64', 'fd00:99::1/64'])
+  const wide = conf({ name: 'wide' }, [[{ subnet: 'fd00:88::/48' }]])
+  const pod = await podOn(host, 'b')
+  const clash = await runPlugin(pod, { command: 'ADD', conf: wide, plugin: 'bridge' })
+  t.like(clash.json, {
+    code: 102,
+    msg: '"cni0" already has an IP address different from fd00:88::1/48',
+  })
+  const forced = { ...wide, forceAddress: true }
+  await mustRun(t, pod, { command: 'ADD', conf: forced, plugin: 'bridge' })
+  t.deepEqual((await addressesOf(host)).sort(), ['10.88.0.1/24', 'fd00:88::1/48', 'fd00:99::1/64'])
+})
+
+test("bridge leaves the container's interface down when asked to", async (t) => {
+  const host = await bareHost(t, 'down')
+  const pod = await podOn(host, 'c1')
+  const plain = { cniVersion: '1.0.0', name: 'net', type: 'bridge' }
+  const quiet = { ...plain, disableContainerInterface: true }
+  const { json } = await mustRun(t, pod, { command: 'ADD', conf: quiet, plugin: 'bridge' })
+  const [link] = await ipJson<{ operstate: string }>(pod, 'link', 'show', 'eth0')
+  t.is(link?.operstate, 'DOWN')
+  const after = { ...quiet, prevResult: json }
+  await mustRun(t, pod, { command: 'CHECK', conf: after, plugin: 'bridge' })
+})

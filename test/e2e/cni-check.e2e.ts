@@ -17,6 +17,8 @@ const conf = {
 
 interface Damage {
   readonly title: string
+  /** Added to the configuration. */
+  readonly more?: object
   readonly harm: (host: Host, pod: Pod, port: string) => Promise<unknown>
   readonly msg: RegExp
 }
@@ -73,6 +75,41 @@ const damages: readonly Damage[] = [
     msg: /has hairpin mode off$/,
   },
   {
+    title: 'isolation',
+    more: { portIsolation: true },
+    harm: (host, _, port) => runAt(host, ['bridge', 'link', 'set', 'dev', port, 'isolated', 'off']),
+    msg: /has isolated mode off$/,
+  },
+  {
+    title: 'promiscuous mode',
+    more: { promiscMode: true },
+    harm: (host) => ip('link', 'set', 'cni0', 'promisc', 'off')(host),
+    msg: /^bridge cni0 is not in promiscuous mode$/,
+  },
+  {
+    title: "the host end's MTU",
+    more: { mtu: 1400 },
+    harm: (host, _, port) => ip('link', 'set', port, 'mtu', '1300')(host),
+    msg: /^veth\w+ has MTU 1300, not 1400$/,
+  },
+  {
+    title: "the container end's MTU",
+    more: { mtu: 1400, cniVersion: '1.1.0' },
+    harm: (_, pod) => ip('link', 'set', 'eth0', 'mtu', '1300')(pod),
+    msg: /^eth0 has MTU 1300, not 1400$/,
+  },
+  {
+    title: "a larger container end's MTU, which the result cannot tell",
+    more: { mtu: 1400 },
+    harm: (_, pod) => ip('link', 'set', 'eth0', 'mtu', '1500')(pod),
+    msg: /^eth0 has MTU 1500, not 1400$/,
+  },
+  {
+    title: "the bridge's carrier",
+    harm: (host) => ip('link', 'set', 'cni0', 'down')(host),
+    msg: /^bridge cni0 is down$/,
+  },
+  {
     title: 'the bridge',
     harm: (host) => ip('link', 'del', 'cni0')(host),
     msg: /^bridge cni0 is not there$/,
@@ -99,12 +136,13 @@ const damages: readonly Damage[] = [
     msg: /^host-local: Failed to find address added by container host1-c1$/,
   },
 ]
-for (const { title, harm, msg } of damages) {
+for (const { title, more = {}, harm, msg } of damages) {
   test(`heddle CHECK notices when ${title} is lost`, async (t) => {
     const host = await bareHost(t, 'check')
     const pod = await podOn(host, 'c1')
-    const { json } = await mustRun(t, pod, { command: 'ADD', conf })
-    const run = { command: 'CHECK', conf: { ...conf, prevResult: json } }
+    const made = { ...conf, ...more }
+    const { json } = await mustRun(t, pod, { command: 'ADD', conf: made })
+    const run = { command: 'CHECK', conf: { ...made, prevResult: json } }
     await mustRun(t, pod, run)
     await harm(host, pod, json.interfaces?.[1]?.name ?? '')
     const { code, json: error } = await runPlugin(pod, run)
@@ -123,6 +161,17 @@ test('heddle CHECK goes by the final result, with what chained plugins changed',
   const interfaces = json.interfaces?.map((one) => (one.name === 'eth0' ? { ...one, mac } : one))
   const prevResult: PluginAnswer = { ...json, interfaces: interfaces ?? [] }
   await mustRun(t, pod, { command: 'CHECK', conf: { ...conf, prevResult } })
+})
+
+test('heddle CHECK goes on when a chained plugin made the MTU smaller and hairpin mode on', async (t) => {
+  const host = await bareHost(t, 'tuned')
+  const pod = await podOn(host, 'c1')
+  const made = { ...conf, mtu: 1400, hairpinMode: false }
+  const { json } = await mustRun(t, pod, { command: 'ADD', conf: made })
+  const port = json.interfaces?.[1]?.name ?? ''
+  await runAt(pod, ['ip', 'link', 'set', 'eth0', 'mtu', '1300'])
+  await runAt(host, ['bridge', 'link', 'set', 'dev', port, 'hairpin', 'on'])
+  await mustRun(t, pod, { command: 'CHECK', conf: { ...made, prevResult: json } })
 })
 
 test('heddle CHECK passes on layer 2, where the reference plugin asks for an IPAM plugin', async (t) => {

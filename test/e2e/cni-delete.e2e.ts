@@ -7,6 +7,7 @@ import {
   changes,
   dump,
   fileOn,
+  ipJson,
   mustRun,
   type PluginAnswer,
   podOn,
@@ -66,6 +67,26 @@ const ways: Readonly<Record<string, (attached: Attached) => Promise<object>>> = 
   'with ranges that have changed': () =>
     Promise.resolve({ conf: { ...conf, ipam: { subnet: '10.99.0.0/24' } } }),
   'with keys that ADD would refuse': () => Promise.resolve({ conf: { ...conf, vlan: 7, mtu: 1 } }),
+  'with a bridge that cannot be': () =>
+    Promise.resolve({ conf: { ...conf, bridge: 'a/b and more than fits' } }),
+  'with a mode nobody knows': () => Promise.resolve({ conf: { ...conf, mode: 'ipvlan' } }),
+  'in another mode': () => Promise.resolve({ conf: { ...conf, mode: 'macvlan', master: 'nope' } }),
+  'with ranges that cannot be': () =>
+    Promise.resolve({ conf: { ...conf, ipam: { subnet: 'nowhere', ranges: [[]] } } }),
+  'with a delegate that cannot be': () =>
+    Promise.resolve({ conf: { ...conf, delegate: { ipam: {}, name: 'x' } } }),
+  'with arguments that ADD would refuse': () =>
+    Promise.resolve({ env: { CNI_ARGS: 'K8S_POD_NAME=a;IP=banana' } }),
+  'with a result of ADD that cannot be read': () =>
+    Promise.resolve({ conf: { ...conf, prevResult: { cniVersion: '1.0.0', ips: [{}] } } }),
+  'without the record, with a bridge that cannot be': ({ host }) => {
+    rmSync(hostFile(host, '/run/heddle/attachments'), { recursive: true })
+    return Promise.resolve({ conf: { ...conf, bridge: 'a/b and more than fits' } })
+  },
+  'without the record, with masquerading switched off since': ({ host }) => {
+    rmSync(hostFile(host, '/run/heddle/attachments'), { recursive: true })
+    return Promise.resolve({ conf: { ...conf, ipMasq: false } })
+  },
 }
 for (const [way, prepare] of Object.entries(ways)) {
   test(`heddle DEL ${way} removes everything, twice too`, async (t) => {
@@ -89,6 +110,88 @@ test("heddle DEL takes a path that leads to the plugin's own namespace by now fo
   // Without the record it cannot be known what the path once led to.
   t.is((await runPlugin(pod, { command: 'DEL', conf, env })).json.code, 8)
   t.deepEqual(changes(before, await dump(host)), [])
+})
+
+test('heddle DEL after a reboot frees the reservation, the only thing that is left', async (t) => {
+  const { host, pod } = await attached(t, 'reboot')
+  await deletePod(pod)
+  await runAt(host, ['/usr/sbin/nft', 'flush', 'ruleset'])
+  rmSync(hostFile(host, '/run/heddle'), { recursive: true })
+  const before = await dump(host)
+  await mustRun(t, pod, { command: 'DEL', conf })
+  const reserved = changes(before, await dump(host)).filter((line) =>
+    line.includes('networks/net/1'),
+  )
+  t.deepEqual(reserved, ['- /var/lib/cni/networks/net/10.88.0.3'])
+})
+
+test("heddle DEL with another container's namespace does not harm that one", async (t) => {
+  const host = await bareHost(t, 'others')
+  const other = await podOn(host, 'other')
+  await mustRun(t, other, { command: 'ADD', conf })
+  const before = await dump(host, other)
+  const pod = await podOn(host, 'c1')
+  // Its id is not known: no record tells that the path has been used again.
+  const env = { CNI_NETNS: other.path }
+  await mustRun(t, pod, { command: 'DEL', conf, env })
+  t.deepEqual(changes(before, await dump(host, other)), [])
+  const { json } = await mustRun(t, pod, { command: 'ADD', conf })
+  await mustRun(t, pod, { command: 'DEL', conf: { ...conf, prevResult: json }, env })
+  t.deepEqual(changes(before, await dump(host, other)), [])
+})
+
+test('bridge DEL with the namespace of a container that the reference attached does not harm it', async (t) => {
+  const host = await bareHost(t, 'theirs')
+  const ipam = { type: 'host-local', subnet: '10.88.0.0/24' }
+  const theirs = { cniVersion: '1.0.0', name: 'net', type: 'bridge', isGateway: true, ipam }
+  const plugin = `${referenceFolder}/bridge`
+  const old = await podOn(host, 'old')
+  const { json } = await mustRun(t, old, { command: 'ADD', conf: theirs, plugin })
+  await deletePod(old)
+  const other = await podOn(host, 'other')
+  await mustRun(t, other, { command: 'ADD', conf: theirs, plugin })
+  const before = await dump(host, other)
+  const run = { conf: { ...theirs, prevResult: json }, env: { CNI_NETNS: other.path } }
+  await mustRun(t, old, { ...run, command: 'DEL', plugin: 'bridge' })
+  t.deepEqual(
+    changes(before, await dump(host, other)).filter((line) => !line.includes('host1-old')),
+    ['- /var/lib/cni/networks/net/10.88.0.2'],
+  )
+})
+
+test('bridge DEL with an empty namespace removes what the reference attached, by the result of ADD', async (t) => {
+  const host = await bareHost(t, 'result')
+  const ipam = { type: 'host-local', subnet: '10.88.0.0/24' }
+  const more = { isGateway: true, ipMasq: true, ipam }
+  const theirs = { cniVersion: '1.0.0', name: 'net', type: 'bridge', ...more }
+  const plugin = `${referenceFolder}/bridge`
+  await mustRun(t, await podOn(host, 'first'), { command: 'ADD', conf: theirs, plugin })
+  const pod = await podOn(host, 'c1')
+  const before = await dump(host)
+  const { json } = await mustRun(t, pod, { command: 'ADD', conf: theirs, plugin })
+  const conf = { ...theirs, prevResult: json }
+  await mustRun(t, pod, { command: 'DEL', conf, plugin: 'bridge', env: { CNI_NETNS: '' } })
+  t.deepEqual(changes(before, await dump(host)), [])
+})
+
+test('heddle ADD ends what was done for a container of that name that never saw its DEL', async (t) => {
+  const host = await bareHost(t, 'again')
+  const mapping = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
+  const runtimeConfig = {
+    portMappings: [mapping],
+    bandwidth: { egressRate: 80_000, egressBurst: 80_000 },
+  }
+  const ipam = { dataDir: '/var/lib/cni/old', subnet: '10.88.0.0/24', rangeStart: '10.88.0.77' }
+  const old = await podOn(host, 'c1')
+  await mustRun(t, old, { command: 'ADD', conf: { ...conf, ipam, runtimeConfig } })
+  await deletePod(old)
+  t.regex(await runAt(host, ['/usr/sbin/nft', 'list', 'ruleset']), /10\.88\.0\.77/)
+  const pod = await podOn(host, 'c1')
+  await mustRun(t, pod, { command: 'ADD', conf })
+  t.notRegex(await runAt(host, ['/usr/sbin/nft', 'list', 'ruleset']), /10\.88\.0\.77|8080/)
+  t.deepEqual(await ipJson(host, 'link', 'show', 'type', 'ifb'), [])
+  await mustRun(t, pod, { command: 'DEL', conf })
+  t.is(fileOn(host, '/run/heddle/attachments/net/host1-c1-eth0.json'), undefined)
 })
 
 test('heddle DEL of a container that never was changes nothing', async (t) => {

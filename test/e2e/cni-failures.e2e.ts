@@ -257,3 +257,23 @@ testWithTrace('heddle DEL cleans up after an ADD that was killed anywhere', asyn
   t.log(`${killed} kills`)
   t.true(killed > 20)
 })
+
+testWithTrace('heddle DEL cleans up after a DEL that was killed anywhere', async (t) => {
+  const host = await usedHost(t, 'resumed')
+  const pod = await podOn(host, 'c1')
+  const before = await dump(host, pod)
+  let killed = 0
+  for (const call of ['sendto', 'rename', 'unlink', 'write', 'openat']) {
+    for (const number of upTo(60)) {
+      await mustRun(t, pod, { command: 'ADD', conf })
+      const under = inject(call, number, 'signal=SIGKILL')
+      const { code } = await runPlugin(pod, { command: 'DEL', conf, under })
+      await mustRun(t, pod, { command: 'DEL', conf })
+      t.deepEqual(changes(before, await dump(host, pod)), [], `${call} number ${number}`)
+      if (code === 0) break
+      killed++
+    }
+  }
+  t.log(`${killed} kills`)
+  t.true(killed > 20)
+})

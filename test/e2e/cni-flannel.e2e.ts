@@ -180,6 +180,58 @@ test('flannel runs a delegate that is not ours, and undoes it', async (t) => {
   t.deepEqual(changes(before, await dump(host, pod)), [])
 })
 
+test('flannel keeps its state until a DEL has succeeded', async (t) => {
+  const host = await leasedHost(t, 'kept')
+  const pod = await podOn(host, 'c1')
+  const conf = { ...cbr0, delegate: { type: 'ptp' } }
+  const before = await dump(host, pod)
+  await mustRun(t, pod, { command: 'ADD', conf, plugin: 'flannel' })
+  const state = fileOn(host, saved)
+  const env = { CNI_PATH: '/run/nowhere' }
+  const failed = await runPlugin(pod, { command: 'DEL', conf, plugin: 'flannel', env })
+  t.regex(failed.json.msg ?? '', /^failed to find plugin "ptp"/)
+  t.is(fileOn(host, saved), state)
+  await runAt(host, ['rm', subnetFile])
+  await mustRun(t, pod, { command: 'DEL', conf, plugin: 'flannel' })
+  t.is(fileOn(host, saved), undefined)
+  const left = changes(before, await dump(host, pod)).filter((line) => !line.includes(subnetFile))
+  t.deepEqual(left, [])
+})
+
+test("flannel DEL undoes an ADD of flannel's, by the state that flannel wrote", async (t) => {
+  const host = await leasedHost(t, 'theirs')
+  const pod = await podOn(host, 'c1')
+  // As upstream's plugin hands it to the reference bridge plugin, in Go's order of keys.
+  const delegate = {
+    cniVersion: '0.3.1',
+    hairpinMode: true,
+    ipMasq: true,
+    ipam: {
+      routes: [{ dst: '10.1.0.0/16' }],
+      ranges: [[{ subnet: '10.1.7.0/24' }]],
+      type: 'host-local',
+    },
+    isDefaultGateway: true,
+    isGateway: true,
+    mtu: 1450,
+    name: 'cbr0',
+    type: 'bridge',
+  }
+  const plugin = `${referenceFolder}/bridge`
+  await mustRun(t, await podOn(host, 'first'), { command: 'ADD', conf: delegate, plugin })
+  const before = await dump(host, pod)
+  await mustRun(t, pod, { command: 'ADD', conf: delegate, plugin })
+  const file = hostFile(host, saved)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, JSON.stringify(delegate))
+  // The node's subnet is another one by now.
+  await runAt(host, ['sed', '-i', 's/10.1.7.1/10.1.8.1/', subnetFile])
+  await mustRun(t, pod, { ...run, command: 'DEL' })
+  await runAt(host, ['sed', '-i', 's/10.1.8.1/10.1.7.1/', subnetFile])
+  t.is(fileOn(host, saved), undefined)
+  t.deepEqual(changes(before, await dump(host, pod)), [])
+})
+
 test('bridge runs an IPAM plugin that is not ours, and undoes it', async (t) => {
   const host = await bareHost(t, 'ipam')
   const pod = await podOn(host, 'c1')

@@ -10,7 +10,7 @@ import { labFor } from './support.ts'
 export const referenceFolder = '/usr/lib/cni'
 
 /** Names of other plugins that the executable can go by. */
-const dropIns: readonly string[] = ['bridge', 'flannel']
+const dropIns: readonly string[] = ['bridge', 'flannel', 'portmap', 'bandwidth']
 
 /** One host with nothing on it but its link to the switch. */
 export async function bareHost(t: ExecutionContext, name: string): Promise<Host> {
@@ -39,6 +39,7 @@ export interface PluginAnswer {
   readonly cniVersion?: string
   readonly code?: number
   readonly msg?: string
+  readonly details?: string
   readonly interfaces?: readonly { name: string; mac?: string; sandbox?: string }[]
   readonly ips?: readonly { address: string; gateway?: string; interface?: number }[]
   readonly routes?: readonly { dst: string; gw?: string }[]
@@ -116,6 +117,17 @@ export async function dump(host: Host, ...pods: readonly Pod[]): Promise<readonl
     .filter((line) => line !== '')
 }
 
+/**
+ * A dump without what the kernel finds out on its own and in its own time: whether a link has a
+ * carrier, and what it gives to links that have.
+ */
+export async function steadyDump(host: Host, ...pods: readonly Pod[]): Promise<readonly string[]> {
+  const lines = await dump(host, ...pods)
+  return lines
+    .filter((line) => !/^(local |multicast |anycast )?(fe80:|ff00:)|inet6 fe80:/.test(line))
+    .map((line) => line.replaceAll(/NO-CARRIER,|,LOWER_UP| state [A-Z]+| linkdown/g, ''))
+}
+
 /** What one dump has and another has not: `-` lines were before, `+` lines are after. */
 export function changes(before: readonly string[], after: readonly string[]): string[] {
   return [
@@ -130,10 +142,14 @@ ip -oneline addr | sed -E 's/ (valid|preferred)_lft [^ ]+//g'
 ip route show table all; ip -6 route show table all; ip neigh show nud permanent
 /usr/sbin/nft list ruleset 2>/dev/null; bridge -oneline link`
 
-/** The lock, and where the next search begins, are shared by all containers of a network. */
+/**
+ * The lock, where the next search begins, what was freed lately, and what is known of others'
+ * reservations, are shared by all containers of a network.
+ */
 const fileScript = `
 for folder in /var/lib/cni /run/heddle /var/lib/heddle; do
-  find "$folder" -type f ! -name lock ! -name 'last_reserved_ip.*' -print -exec cat {} ';' -exec echo ';' 2>/dev/null
+  find "$folder" -type f ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.heddle/*/freed' \\
+    ! -path '*/.heddle/*/held/*=*' -print -exec cat {} ';' -exec echo ';' 2>/dev/null
 done
 true`
 

@@ -61,9 +61,7 @@ test('heddled puts back whatever of its own is deleted or changed', async (t) =>
   ]
   for (const command of damage) {
     await runAt(host, ['sh', '-c', command])
-    // The firewall is looked after every five seconds, all else when it happens.
     const look = async () => changes(before, await kept(host))
-    const timeoutMs = command.includes('nft') ? 6_500 : 2_000
-    t.deepEqual(await untilNoneWrong(look, timeoutMs), [], command)
+    t.deepEqual(await untilNoneWrong(look, 2_000), [], command)
   }
 })

@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import { run } from '../../scripts/lab/run.ts'
 
 const bun = join(import.meta.dirname, '../../node_modules/.bin/bun')
-const probeFile = join(import.meta.dirname, 'conntrack-probe.ts')
+const probeFile = join(import.meta.dirname, 'netlink-conntrack-probe.ts')
 /** By its path: a development dependency brings another program of this name. */
 const nft = '/usr/sbin/nft'
 

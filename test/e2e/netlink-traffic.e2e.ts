@@ -49,7 +49,13 @@ class Pair {
 
   /** heddle's own code, in the host's namespace. */
   async probe(verb: string): Promise<unknown> {
-    const command = [bun, 'run', script('traffic-probe.ts'), verb, `/run/netns/${this.peer}`]
+    const command = [
+      bun,
+      'run',
+      script('netlink-traffic-probe.ts'),
+      verb,
+      `/run/netns/${this.peer}`,
+    ]
     return JSON.parse(await run(['ip', 'netns', 'exec', this.host, ...command])) as unknown
   }
 
@@ -58,11 +64,11 @@ class Pair {
     const [source, target] = from === 'host' ? [this.host, this.peer] : [this.peer, this.host]
     const end = [from === 'host' ? '10.77.0.2' : '10.77.0.1', '7777']
     const inside = (netns: string, ...args: string[]) =>
-      ['netns', 'exec', netns, bun, 'run', script('transfer.ts'), ...args] as const
+      ['netns', 'exec', netns, bun, 'run', script('netlink-transfer.ts'), ...args] as const
     const server = execa('ip', inside(target, 'serve', ...end), { reject: false })
     try {
       await once(server.stdout, 'data')
-      const sent = await run(['ip', ...inside(source, 'send', ...end, `${1e6}`)])
+      const sent = await run(['ip', ...inside(source, 'send', ...end, '1000000')])
       return Number(sent)
     } finally {
       server.kill('SIGKILL')

@@ -1,16 +1,18 @@
+import { readFileSync } from 'node:fs'
 import test from 'ava'
-import * as addVerb from '../../cni/add.ts'
-import type { Role } from '../../cni/call.ts'
-import * as check from '../../cni/check.ts'
-import * as del from '../../cni/del.ts'
-import * as loopback from '../../cni/loopback.ts'
+import { attaching } from '../../cni/attaching.ts'
+import { branching } from '../../cni/branching.ts'
+import { type LoaderName, type Loaders, type Role, unloaded } from '../../cni/call.ts'
+import { cleaning } from '../../cni/cleaning.ts'
+import { collecting } from '../../cni/collecting.ts'
+import { featuring } from '../../cni/featuring.ts'
+import { inspecting } from '../../cni/inspecting.ts'
 import { type CniEdges, runCni } from '../../cni/main.ts'
-import * as status from '../../cni/status.ts'
-import * as firewall from '../../firewall/masquerade.ts'
+import { readying } from '../../cni/readying.ts'
 import { silent } from '../../log/logger.ts'
 
 interface Answer {
-  readonly code: number
+  readonly code: number | LoaderName
   readonly stdout: string
   readonly stderr: string
 }
@@ -25,6 +27,17 @@ function unused(): never {
   throw new Error('nothing of the kernel is needed here')
 }
 
+const load: Loaders = {
+  ...unloaded,
+  ...attaching,
+  ...branching,
+  ...cleaning,
+  ...collecting,
+  ...featuring,
+  ...inspecting,
+  ...readying,
+}
+
 /** None of these runs may come as far as the kernel. */
 const edges: CniEdges = {
   openNetlink: unused,
@@ -33,19 +46,13 @@ const edges: CniEdges = {
   inNetns: unused,
   lock: unused,
   sleep: unused,
-  load: {
-    add: () => addVerb,
-    del: () => del,
-    check: () => check,
-    status: () => status,
-    loopback: () => loopback,
-    firewall: () => firewall,
-  },
+  sha512Hex: unused,
+  load,
   log: silent,
   version: '1.2.3',
 }
 
-function run({ role = 'bridge', env = {}, stdin = '' }: Run): Answer {
+function run({ role = 'bridge', env = {}, stdin = '' }: Run, changed = edges): Answer {
   let stdout = ''
   let stderr = ''
   const io = {
@@ -58,7 +65,7 @@ function run({ role = 'bridge', env = {}, stdin = '' }: Run): Answer {
       stderr += text
     },
   }
-  const code = runCni(role, io, edges)
+  const code = runCni(role, io, changed)
   return { code, stdout, stderr }
 }
 
@@ -79,7 +86,7 @@ test('runCni without a command says what it is on standard error alone', (t) => 
   })
 })
 
-for (const role of ['heddle', 'flannel', 'bridge', 'loopback'] as const) {
+for (const role of ['heddle', 'flannel', 'bridge', 'loopback', 'portmap', 'bandwidth'] as const) {
   test(`runCni answers VERSION as ${role} without reading standard input`, (t) => {
     const env = { CNI_COMMAND: 'VERSION', CNI_CONTAINERID: '', CNI_IFNAME: '', CNI_PATH: 'dummy' }
     const { code, stdout } = run({ role, env, stdin: unused })
@@ -225,12 +232,74 @@ const refusals: readonly Refusal[] = [
     msg: /"vlan" with value 7/,
   },
   {
-    title: 'port mappings for itself',
+    title: 'a port that is none, before anything is done',
     role: 'heddle',
     env: add,
-    stdin: named({ runtimeConfig: { portMappings: [{ hostPort: 1 }] } }),
+    stdin: named({
+      ipam: { subnet: '10.0.0.0/24' },
+      runtimeConfig: { PortMappings: [{ HostPort: 0, ContainerPort: 80, Protocol: 'tcp' }] },
+    }),
+    code: 7,
+    msg: 'Invalid host port number: 0',
+  },
+  {
+    title: 'a burst without a rate, before anything is done',
+    role: 'heddle',
+    env: add,
+    stdin: named({
+      ipam: { subnet: '10.0.0.0/24' },
+      runtimeConfig: { bandWidth: { IngressBurst: 16_000 } },
+    }),
+    code: 7,
+    msg: 'if burst is set, rate must also be set',
+  },
+  ...(['portmap', 'bandwidth'] as const).map((role) => ({
+    title: `to be ${role} at the head of a chain`,
+    role,
+    env: add,
+    stdin: named(),
+    code: 7,
+    msg: 'must be called as chained plugin',
+  })),
+  {
+    title: 'to be chained after nothing',
+    role: 'heddle',
+    env: add,
+    stdin: named({ chained: true }),
+    code: 7,
+    msg: 'must be called as chained plugin',
+  },
+  {
+    title: 'a result of another family than its version',
+    role: 'portmap',
+    env: add,
+    stdin: named({ cniVersion: '0.4.0', prevResult: { cniVersion: '1.0.0' } }),
+    code: 6,
+    msg: 'could not parse prevResult: result type supports [0.3.0 0.3.1 0.4.0] but unmarshalled CNIVersion is "1.0.0"',
+  },
+  {
+    title: 'a backend of port mappings that it has not',
+    role: 'portmap',
+    env: add,
+    stdin: named({ backend: 'iptables' }),
     code: 2,
-    msg: /portMappings.*portmap/,
+    msg: /"backend" with value "iptables"/,
+  },
+  {
+    title: "CHECK of ports without their attachment's result",
+    role: 'portmap',
+    env: { ...add, CNI_COMMAND: 'CHECK' },
+    stdin: named(),
+    code: 7,
+    msg: 'Required prevResult missing',
+  },
+  {
+    title: 'STATUS of a configuration that no ADD would take',
+    role: 'portmap',
+    env: { CNI_COMMAND: 'STATUS', CNI_PATH: '/x' },
+    stdin: named({ cniVersion: '1.1.0', conditionsV4: ['-i', 'eth0'] }),
+    code: 2,
+    msg: /"conditionsV4"/,
   },
   {
     title: 'a range beside a subnet file',
@@ -304,4 +373,48 @@ test('runCni says of a missing subnet file what callers of flannel look for', (t
     waits.reduce((sum, ms) => sum + ms, 0),
     2000,
   )
+})
+
+for (const role of ['portmap', 'bandwidth'] as const) {
+  test(`${role} prints the result before it with all it holds when nothing is asked of it`, (t) => {
+    const prevResult = { cniVersion: '0.3.1', ips: [], mtu: 9, custom: { kept: true } }
+    const stdin = named({ cniVersion: '0.4.0', prevResult })
+    // Only that it is not its own namespace matters, and one that is gone is not.
+    const openNetns = () => {
+      throw Object.assign(new Error('gone'), { name: 'NetnsError', gone: true })
+    }
+    const { code, stdout } = run({ role, env: add, stdin }, { ...edges, openNetns })
+    t.is(code, 0)
+    t.deepEqual(JSON.parse(stdout), { ...prevResult, cniVersion: '0.4.0' })
+  })
+}
+
+test('GC without a list, or with disableGC, does nothing', (t) => {
+  const env = { CNI_COMMAND: 'GC', CNI_PATH: '/x', CNI_CONTAINERID: '', CNI_IFNAME: '' }
+  for (const more of [{}, { 'cni.dev/valid-attachments': [], disableGC: true }]) {
+    const stdin = named({ cniVersion: '1.1.0', ...more })
+    t.deepEqual(run({ env, stdin }), { code: 0, stdout: '', stderr: '' })
+  }
+})
+
+test('runCni names the code it lacks, and has printed nothing then', (t) => {
+  const bare = { ...edges, load: { ...unloaded, ...attaching } }
+  const check = { ...add, CNI_COMMAND: 'CHECK' }
+  t.deepEqual(run({ env: check, stdin: named() }, bare), { code: 'check', stdout: '', stderr: '' })
+  const published = named({
+    ipam: { subnet: '10.0.0.0/24' },
+    runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 80 }] },
+  })
+  const outcome = run({ role: 'heddle', env: add, stdin: published }, bare)
+  t.deepEqual(outcome, { code: 'features', stdout: '', stderr: '' })
+})
+
+test('what is loaded later imports what is loaded at once, so that the two share one piece', (t) => {
+  const entry = readFileSync(new URL('../../heddle.ts', import.meta.url), 'utf8')
+  const later = [...entry.matchAll(/import\('(\.\/cni\/[\w-]+\.ts)'\)/g)].map(([, path]) => path)
+  t.true(later.length > 1)
+  for (const path of later) {
+    const text = readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+    t.true(text.startsWith("import './attaching.ts'\n"), path)
+  }
 })

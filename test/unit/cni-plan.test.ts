@@ -29,7 +29,7 @@ function lines({ addresses, gateways, routes }: Endpoint): string[] {
       [
         `route ${formatPrefix(destination)}`,
         ...(gateway ? [`via ${formatAddress(gateway)}`] : []),
-        ...Object.entries(rest).map(([key, value]) => `${key} ${value}`),
+        ...Object.entries(rest).map(([key, value]) => `${key} ${JSON.stringify(value)}`),
       ].join(' '),
     ),
   ]
@@ -114,6 +114,19 @@ const plans: readonly [title: string, conf: object, answer: CniResult, expected:
     ['address 10.88.0.5/24', 'route 10.9.0.0/16'],
   ],
   [
+    'a gateway that IPAM puts outside the network as one on the link',
+    { ipam },
+    {
+      ips: [{ address: '10.88.0.5/32', gateway: '169.254.1.1' }],
+      routes: [{ dst: '0.0.0.0/0' }, { dst: '10.0.0.0/8', gw: '192.0.2.1' }],
+    },
+    [
+      'address 10.88.0.5/32',
+      'route 0.0.0.0/0 via 169.254.1.1 onlink true',
+      'route 10.0.0.0/8 via 192.0.2.1',
+    ],
+  ],
+  [
     'one route where two are the same, and both where gateways differ',
     { ipam },
     {
@@ -172,6 +185,17 @@ test("planEndpoint takes the configuration's dns over IPAM's", (t) => {
   t.is(planEndpoint(own, answer).dns.nameservers?.[0], '10.0.0.1')
 })
 
+test("planEndpoint puts the runtime's dns field by field over everybody else's", (t) => {
+  const answer = { ...dual, dns: { domain: 'ipam', nameservers: ['10.0.0.1'], search: ['a'] } }
+  const runtimeConfig = { dns: { Servers: ['10.9.9.9'], searches: [], options: ['ndots:5'] } }
+  t.deepEqual(planEndpoint(conf({ ipam, runtimeConfig }), answer).dns, {
+    domain: 'ipam',
+    nameservers: ['10.9.9.9'],
+    search: ['a'],
+    options: ['ndots:5'],
+  })
+})
+
 function mac(text: string): Mac {
   const read = parseMac(text)
   if (!read) throw new TypeError(text)
@@ -181,8 +205,10 @@ function mac(text: string): Mac {
 test('buildResult lists bridge, host end and container end, with the addresses on the last', (t) => {
   const endpoint = planEndpoint(conf({ ipam, isDefaultGateway: true }), dual)
   const made = buildResult(endpoint, {
-    bridge: { name: 'cni0', mac: mac('02:00:00:00:00:01') },
-    host: { name: 'veth1', mac: mac('02:00:00:00:00:02') },
+    host: [
+      { name: 'cni0', mac: mac('02:00:00:00:00:01') },
+      { name: 'veth1', mac: mac('02:00:00:00:00:02'), mtu: 1450 },
+    ],
     container: { name: 'eth0', mac: mac('02:00:00:00:00:03'), sandbox: '/run/netns/c' },
     mtu: 1450,
   })

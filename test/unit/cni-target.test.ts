@@ -1,8 +1,9 @@
 import test from 'ava'
+import type { Role } from '../../cni/call.ts'
 import {
   bareTarget,
+  modeOf,
   ownTarget,
-  refuseRuntimeData,
   refuseTwoSources,
   subnetTarget,
   usesSubnetFile,
@@ -170,16 +171,35 @@ test('refuseTwoSources refuses a range beside a subnet file under heddle alone',
   t.notThrows(() => refuseTwoSources('flannel', both))
 })
 
-test('refuseRuntimeData names the key, its value and the plugin that helps', (t) => {
-  const given = conf({
-    name: 'n',
-    runtimeConfig: { portMappings: [{ HostPort: 80 }], bandwidth: {} },
+const modes: readonly [role: Role, conf: object, expected: ReturnType<typeof modeOf>][] = [
+  ['heddle', {}, 'bridge'],
+  ['heddle', { mode: '' }, 'bridge'],
+  ['heddle', { mode: 'bridge' }, 'bridge'],
+  ['heddle', { mode: 'ptp' }, 'ptp'],
+  ['heddle', { mode: 'macvlan' }, 'macvlan'],
+  // Refused by whoever reads the bridge's configuration.
+  ['heddle', { mode: 'ipvlan' }, 'bridge'],
+  ['bridge', { mode: 'macvlan' }, 'bridge'],
+  ['heddle', { mode: 'ptp', delegate: { type: 'macvlan' } }, 'elsewhere'],
+  ['heddle', { delegate: { mode: 'ptp' } }, 'ptp'],
+]
+for (const [role, value, expected] of modes) {
+  test(`modeOf ${role} with ${JSON.stringify(value)} is ${expected}`, (t) => {
+    const ipam = { subnet: '10.1.0.0/24' }
+    const target = ownTarget(role, conf({ name: 'n', ipam, ...value }), '')
+    t.is(modeOf(role, target), expected)
   })
-  t.throws(() => refuseRuntimeData('heddle', given), {
-    name: 'UnsupportedFieldError',
-    message: /"runtimeConfig\.portMappings" with value \[\{"HostPort":80\}\]: .*portmap/,
-  })
-  t.notThrows(() => refuseRuntimeData('bridge', given))
-  const none = conf({ name: 'n', runtimeConfig: { portMappings: [] } })
-  t.notThrows(() => refuseRuntimeData('heddle', none))
+}
+
+test('heddle fills in only what has a meaning in the mode', (t) => {
+  const filled = (mode: string) => {
+    const target = subnetTarget('heddle', conf({ name: 'n', mode }), dual)
+    const { isGateway, isDefaultGateway, hairpinMode, ipMasq, mtu } = target.conf
+    return { isGateway, isDefaultGateway, hairpinMode, ipMasq, mtu }
+  }
+  const host = { isGateway: true, isDefaultGateway: true, ipMasq: true, mtu: 1450 }
+  t.deepEqual(filled('bridge'), { ...host, hairpinMode: true })
+  t.deepEqual(filled('ptp'), { ...host, hairpinMode: undefined })
+  const nothing = { isGateway: undefined, isDefaultGateway: undefined, hairpinMode: undefined }
+  t.deepEqual(filled('macvlan'), { ...nothing, ipMasq: undefined, mtu: undefined })
 })

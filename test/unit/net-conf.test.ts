@@ -48,3 +48,13 @@ for (const [text, message] of [
     t.throws(() => parseNetConf(text), { name: 'DecodeError', message })
   })
 }
+
+test('parseNetConf refuses what is too deep to walk through, and counts no bracket within a text', (t) => {
+  const nested = (depth: number) => `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`
+  t.notThrows(() => parseNetConf(nested(999)))
+  const message = 'error unmarshall network config: exceeded max depth'
+  for (const depth of [1000, 5000, 100_000]) {
+    t.throws(() => parseNetConf(nested(depth)), { name: 'DecodeError', message })
+  }
+  t.notThrows(() => parseNetConf(`{"a":"\\"${'['.repeat(5000)}"}`))
+})

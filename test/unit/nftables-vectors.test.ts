@@ -9,6 +9,7 @@ import {
 } from '../../netlink/codec/message.ts'
 import { listChains } from '../../netlink/nftables/chain.ts'
 import {
+  batchMessage,
   decodeMessage,
   elementListTable,
   type MessageName,
@@ -17,11 +18,12 @@ import {
   type TableRef,
 } from '../../netlink/nftables/codec.ts'
 import { listElements } from '../../netlink/nftables/element.ts'
+import { decodeRulesetEvents } from '../../netlink/nftables/events.ts'
 import { renderTable } from '../../netlink/nftables/render.ts'
 import { renderRule } from '../../netlink/nftables/render-rule.ts'
-import { addRule, listRules } from '../../netlink/nftables/rule.ts'
+import { addRule, deleteRule, listRules } from '../../netlink/nftables/rule.ts'
 import { listSets } from '../../netlink/nftables/set.ts'
-import { listTables } from '../../netlink/nftables/table.ts'
+import { deleteTable, listTables } from '../../netlink/nftables/table.ts'
 import { createTable, sameTable, type TableSpec } from '../../netlink/nftables/table-spec.ts'
 import { daemonSample, pluginSample, portsSample } from '../vectors/nftables/samples.ts'
 
@@ -136,6 +138,32 @@ test('decode: reads maps, verdicts, concatenations and comments as nft and the k
     })
     t.is(pre?.rules[2]?.comment, 'known')
   }
+})
+
+test('decodeRulesetEvents: reads of each object what it is and in which table', (t) => {
+  // What the kernel tells of a change has the form of what it answers when asked.
+  const events = (vector('ports').received ?? []).flatMap((hex) =>
+    decodeRulesetEvents(Uint8Array.from(Buffer.from(hex, 'hex'))),
+  )
+  const objects = events.flatMap((event) => (event.kind === 'generation' ? [] : event))
+  t.true(objects.every(({ table, family }) => table === 'ports' && family === 'inet'))
+  t.true(objects.every(({ gone }) => !gone))
+  const kinds = new Set(objects.map(({ kind }) => kind))
+  t.deepEqual([...kinds].toSorted(), ['chain', 'element', 'rule', 'set', 'table'])
+  const [generation] = events.flatMap((event) => (event.kind === 'generation' ? event.id : []))
+  t.true(generation !== undefined && generation > 0)
+})
+
+test('decodeRulesetEvents: what goes is told apart, what is unknown left out', (t) => {
+  const remove = (request: Request) => decodeRulesetEvents(encodeMessages([request], 0, 0))
+  t.deepEqual(remove(deleteTable({ family: 'ip6', name: 'x' })), [
+    { kind: 'table', gone: true, family: 'ip6', table: 'x' },
+  ])
+  t.deepEqual(remove(deleteRule(ref, 'any')), [
+    { kind: 'rule', gone: true, family: 'inet', table: 'any' },
+  ])
+  t.deepEqual(remove(batchMessage('begin')), [])
+  t.throws(() => decodeRulesetEvents(Uint8Array.of(1, 2, 3)), { instanceOf: RangeError })
 })
 
 test('renderRule: names in brackets what it does not know how to print', (t) => {

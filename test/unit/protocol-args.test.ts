@@ -1,7 +1,7 @@
 import test from 'ava'
-import { addressText, anyText, parseCniArgs } from '../../cni/protocol/args.ts'
+import { addressList, addressText, anyText, parseCniArgs } from '../../cni/protocol/args.ts'
 
-const known = { IP: addressText, MAC: anyText }
+const known = { IP: addressText, GATEWAY: addressList, MAC: anyText }
 
 const good: readonly [text: string, pairs: Record<string, string>][] = [
   ['', {}],
@@ -12,6 +12,8 @@ const good: readonly [text: string, pairs: Record<string, string>][] = [
   ['K8S_POD_NAME=a;IgnoreUnknown=TRUE', {}],
   ['IgnoreUnknown=0', {}],
   ['MAC=', { MAC: '' }],
+  ['IP=', { IP: '' }],
+  ['GATEWAY=10.0.0.1,fd00::1', { GATEWAY: '10.0.0.1,fd00::1' }],
   ['MAC=a;MAC=b', { MAC: 'b' }],
 ]
 for (const [text, pairs] of good) {
@@ -32,6 +34,10 @@ const bad: readonly [text: string, message: string][] = [
   [
     'IgnoreUnknown=yes',
     'ARGS: error parsing value of pair "IgnoreUnknown=yes": boolean unmarshal error: invalid input yes',
+  ],
+  [
+    'GATEWAY=10.0.0.1,x',
+    'ARGS: error parsing value of pair "GATEWAY=10.0.0.1,x": invalid IP address x',
   ],
   ['IP=banana', 'ARGS: error parsing value of pair "IP=banana": invalid IP address banana'],
 ]

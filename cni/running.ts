@@ -1,0 +1,40 @@
+import { readdirSync, readIfThere } from '#fs'
+
+/** One interface of one container. */
+export interface RunningAdd {
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/**
+ * The containers that an ADD is at work on just now, by the environments of all processes: what is
+ * half made may not be in a runtime's list yet. A process that cannot be looked at does not count.
+ */
+export function runningAdds(proc = '/proc'): RunningAdd[] {
+  const found: RunningAdd[] = []
+  for (const name of readdirSync(proc)) {
+    if (!/^\d+$/.test(name)) continue
+    const environment = readEnvironment(`${proc}/${name}/environ`)
+    if (environment.get('CNI_COMMAND') !== 'ADD') continue
+    const containerId = environment.get('CNI_CONTAINERID')
+    const ifname = environment.get('CNI_IFNAME')
+    if (containerId && ifname) found.push({ containerId, ifname })
+  }
+  return found
+}
+
+function readEnvironment(path: string): ReadonlyMap<string, string> {
+  const pairs = new Map<string, string>()
+  let text: string | undefined
+  try {
+    text = readIfThere(path)
+  } catch {
+    // It has ended (ESRCH), or is another user's.
+  }
+  for (const pair of text?.split('\0') ?? []) {
+    if (!pair.startsWith('CNI_')) continue
+    const at = pair.indexOf('=')
+    pairs.set(pair.slice(0, at), pair.slice(at + 1))
+  }
+  return pairs
+}

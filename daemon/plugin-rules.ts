@@ -1,0 +1,83 @@
+import { ensureForwardAccept } from '../firewall/forward-accept.ts'
+import { syncPluginTable } from '../firewall/plugin-table.ts'
+import { isLinkLocal } from '../ip/address.ts'
+import type { Logger } from '../log/logger.ts'
+import { listAddresses } from '../netlink/address.ts'
+import type { Connection } from '../netlink/connection.ts'
+import { bridgesOf, pluginStateOf, readAttachments } from './attachments.ts'
+import { findLink } from './devices.ts'
+import type { Outcome } from './rules.ts'
+
+export interface PluginRulesInput {
+  readonly netfilter: Connection
+  readonly route: Connection
+  readonly log: Logger
+  /** Where the records of attachments are; the usual place if absent. */
+  readonly folder?: string
+}
+
+/**
+ * The firewall rules that the network plugin wrote for the containers of this host. It is not there
+ * any more when somebody removes them, so the daemon writes them again, from the plugin's records.
+ * Synchronous.
+ */
+export class PluginRules {
+  readonly #input: PluginRulesInput
+  #problem: string | undefined
+
+  constructor(input: PluginRulesInput) {
+    this.#input = input
+  }
+
+  /** What keeps the rules from being as the records have them. */
+  get problem(): string | undefined {
+    return this.#problem
+  }
+
+  /** Looks, and writes what is missing or too much. What fails is a problem, not an error. */
+  sync(): Outcome {
+    const { log } = this.#input
+    try {
+      const outcome = this.#sync()
+      this.#problem = undefined
+      return outcome
+    } catch (error) {
+      const problem = `containers’ firewall: ${error instanceof Error ? error.message : String(error)}`
+      if (problem !== this.#problem)
+        log.error('rules of containers not written', { error: problem })
+      this.#problem = problem
+      return 'failed'
+    }
+  }
+
+  #sync(): Outcome {
+    const { netfilter, log, folder } = this.#input
+    const read = () => readAttachments(folder)
+    const table = syncPluginTable(netfilter, () => pluginStateOf(read()))
+    if (table === 'written') log.info('rules of containers written again')
+    const accepted = bridgesOf(read()).filter((bridge) => this.#accept(bridge))
+    if (accepted.length > 0) {
+      log.info('accept rules of containers written to iptables FORWARD', {
+        bridges: accepted.join(' '),
+      })
+    }
+    return table === 'written' || accepted.length > 0 ? 'written' : 'unchanged'
+  }
+
+  /** Whether rules were written that accept what the bridge's containers send and get. */
+  #accept(bridge: string): boolean {
+    const { netfilter, route } = this.#input
+    const link = findLink(route, bridge)
+    // Without an address of the host's it leads nowhere but from container to container.
+    const leadsOn = link && route.dump(listAddresses({ index: link.index })).some(isGateway)
+    return leadsOn === true && ensureForwardAccept(netfilter, bridge) === 'written'
+  }
+}
+
+function isGateway({
+  prefix,
+}: {
+  prefix: { address: Parameters<typeof isLinkLocal>[0] }
+}): boolean {
+  return !isLinkLocal(prefix.address)
+}

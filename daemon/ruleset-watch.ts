@@ -1,0 +1,149 @@
+import type { Connection } from '../netlink/connection.ts'
+import { NetlinkError } from '../netlink/errors.ts'
+import type { RulesetEvent } from '../netlink/nftables/events.ts'
+import { getGeneration } from '../netlink/nftables/table.ts'
+import { Alarm, sleep } from './alarm.ts'
+import type { Outcome } from './rules.ts'
+
+/** Rules that are to stay as they are wanted. */
+export interface Kept {
+  /** Looks, and writes what is not as wanted. */
+  sync(): Outcome
+}
+
+/** Which rules an event may have to do with. */
+export type Concern = 'own' | 'plugin'
+
+export interface RulesetWatchInput {
+  readonly instance: string
+  readonly connection: Connection
+  readonly kept: Readonly<Record<Concern, Kept>>
+  /** How often is looked even when nothing is heard, in milliseconds. */
+  readonly everyMs: Readonly<Record<Concern, number>>
+}
+
+/**
+ * Looks follow each other no faster, and take no more than a tenth of the time: whoever loads many
+ * rules one by one costs us no more.
+ */
+const SPACING_MS = 300
+const SPACING_FACTOR = 10
+/** What is written is looked at once more, and written again if somebody was faster. */
+const PASSES = 3
+
+const concerns = ['own', 'plugin'] as const
+
+/**
+ * Keeps rules as they are wanted: at once when somebody changes them, and now and then. Every
+ * transaction makes a new generation of the ruleset. One in which nothing was amiss is remembered: as
+ * long as it lasts nothing is looked at again, and neither our own writing nor what led to it is a
+ * reason to look, since their events tell of no newer one.
+ */
+export class RulesetWatch {
+  readonly #input: RulesetWatchInput
+  readonly #alarm = new Alarm()
+  /** The generation in which they were as wanted. */
+  readonly #settled: Partial<Record<Concern, number>> = {}
+  readonly #due = new Set<Concern>(concerns)
+  readonly #lookedAt: Record<Concern, number> = { own: 0, plugin: 0 }
+  /** What the events of a transaction have to do with, until the one comes that ends it. */
+  readonly #touched = new Set<Concern>()
+
+  constructor(input: RulesetWatchInput) {
+    this.#input = input
+  }
+
+  onEvents(events: readonly RulesetEvent[]): void {
+    for (const event of events) {
+      if (event.kind === 'generation') this.#onGeneration(event.id)
+      else for (const one of concernsOf(event, this.#input.instance)) this.#touched.add(one)
+    }
+  }
+
+  /** Events were lost: anything may have changed. */
+  onLost(): void {
+    for (const concern of concerns) this.#due.add(concern)
+    this.#alarm.ring()
+  }
+
+  /** Looks once at first, and then whenever there is reason to, until aborted. */
+  async keep(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#alarm.wait(this.#pauseMs(), signal)
+      if (signal.aborted) return
+      const started = performance.now()
+      for (const concern of concerns) if (this.#isDue(concern)) this.#look(concern)
+      const took = performance.now() - started
+      await sleep(Math.max(SPACING_MS, took * SPACING_FACTOR), signal)
+    }
+  }
+
+  #onGeneration(id: number): void {
+    for (const concern of this.#touched) {
+      const settled = this.#settled[concern]
+      if (settled !== undefined && !isNewer(id, settled)) continue
+      this.#due.add(concern)
+      this.#alarm.ring()
+    }
+    this.#touched.clear()
+  }
+
+  #pauseMs(): number {
+    const now = performance.now()
+    const { everyMs } = this.#input
+    const pauses = concerns.map((one) =>
+      this.#due.has(one) ? 0 : this.#lookedAt[one] + everyMs[one] - now,
+    )
+    return Math.max(0, Math.min(...pauses))
+  }
+
+  #isDue(concern: Concern): boolean {
+    const pause = this.#lookedAt[concern] + this.#input.everyMs[concern] - performance.now()
+    return this.#due.has(concern) || pause <= 0
+  }
+
+  #look(concern: Concern): void {
+    this.#due.delete(concern)
+    this.#lookedAt[concern] = performance.now()
+    for (let pass = 0; pass < PASSES; pass++) {
+      const generation = this.#generation()
+      if (generation !== undefined && generation === this.#settled[concern]) return
+      delete this.#settled[concern]
+      const outcome = this.#input.kept[concern].sync()
+      if (outcome === 'unchanged' && generation !== undefined) this.#settled[concern] = generation
+      if (outcome !== 'written') return
+    }
+  }
+
+  /** Undefined where it cannot be asked for: then there is nothing to spare. */
+  #generation(): number | undefined {
+    try {
+      return this.#input.connection.get(getGeneration())
+    } catch (error) {
+      if (error instanceof NetlinkError) return undefined
+      throw error
+    }
+  }
+}
+
+/** Generations are counted in 32 bits, and begin anew. */
+function isNewer(a: number, b: number): boolean {
+  return ((a - b) | 0) > 0
+}
+
+/**
+ * Which rules an event may have to do with. Elements of the plugin's table come and go with each
+ * container, which is not for us to look into; that its rules or maps go is. In iptables' tables
+ * there are accept rules, ours and the plugin's.
+ */
+export function concernsOf(
+  event: Exclude<RulesetEvent, { kind: 'generation' }>,
+  instance: string,
+): readonly Concern[] {
+  const { family, table, kind, gone } = event
+  if (family === 'inet' && table === `heddle-net-${instance}`) return ['own']
+  const isLoss = gone && kind !== 'element'
+  if (family === 'inet' && table === 'heddle-cni') return isLoss ? ['plugin'] : []
+  const isIptables = (family === 'ip' || family === 'ip6') && table === 'filter'
+  return isIptables && (isLoss || kind === 'chain') ? concerns : []
+}

@@ -1,0 +1,31 @@
+import test from 'ava'
+import { oursThenReference, referenceThenOurs, vanishedThenOurs } from './interchange-directions.ts'
+import { chainOf } from './interchange-support.ts'
+import { goInstall } from './runtimes-go.ts'
+
+const version = 'v1.9.1'
+const title = `upstream's ${version}`
+
+const plugins = ['main/bridge', 'meta/portmap', 'meta/bandwidth', 'ipam/host-local']
+const module = 'github.com/containernetworking/plugins/plugins'
+const built = await goInstall(...plugins.map((path) => `${module}/${path}@${version}`))
+
+for (const backend of ['iptables', 'nftables'] as const) {
+  const list = chainOf({ ipMasqBackend: backend, backend })
+  const inTitle = `what ${title} attached with ${backend}, heddle detaches`
+  const goneTitle = `${inTitle}, also when the namespace is gone`
+  const outTitle = `what heddle attached, ${title} with ${backend} detaches but for its firewall elements`
+  if ('reason' in built) {
+    for (const each of [inTitle, goneTitle, outTitle]) {
+      test.skip(`${each} (${built.reason})`, () => undefined)
+    }
+  } else {
+    const reference = { title, folder: built.folder }
+    const swap = { reference, name: `upstream-${backend}` }
+    test(inTitle, (t) => referenceThenOurs(t, { ...swap, list }))
+    test(goneTitle, (t) => vanishedThenOurs(t, { ...swap, list }))
+    // iptables is upstream's choice where both can be had; heddle refuses to be told so.
+    const bothTake = backend === 'iptables' ? chainOf() : list
+    test(outTitle, (t) => oursThenReference(t, { ...swap, list: bothTake }))
+  }
+}
