@@ -5,9 +5,9 @@
  * more than their presence costs the others.
  */
 import { readFileSync, writeSync } from '#fs'
-import { attaching } from './cni/attaching.ts'
 import { type LoaderName, type Loaders, type Role, unloaded } from './cni/call.ts'
 import { runCni } from './cni/main.ts'
+import { attaching } from './cni/parts/attaching.ts'
 import { stderrLogger } from './log/stderr.ts'
 import packageJson from './package.json' with { type: 'json' }
 import { lockFile } from './sys/flock.ts'
@@ -28,12 +28,12 @@ const io = {
 /** Upstream's lock is waited for this long, then the runtime is told to try again later. */
 const lock = (path: string) => lockFile(path, { mode: 0o750, timeoutMs: 20_000 })
 
-const inspecting = async () => (await import('./cni/inspecting.ts')).inspecting
-const featuring = async () => (await import('./cni/featuring.ts')).featuring
-const collecting = async () => (await import('./cni/collecting.ts')).collecting
-const branching = async () => (await import('./cni/branching.ts')).branching
-const readying = async () => (await import('./cni/readying.ts')).readying
-const cleaning = async () => (await import('./cni/cleaning.ts')).cleaning
+const inspecting = async () => (await import('./cni/parts/inspecting.ts')).inspecting
+const featuring = async () => (await import('./cni/parts/featuring.ts')).featuring
+const collecting = async () => (await import('./cni/parts/collecting.ts')).collecting
+const branching = async () => (await import('./cni/parts/branching.ts')).branching
+const readying = async () => (await import('./cni/parts/readying.ts')).readying
+const cleaning = async () => (await import('./cni/parts/cleaning.ts')).cleaning
 const nothingMore = async () => attaching
 
 /** Where the code is that a plain ADD or DEL does without. */

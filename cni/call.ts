@@ -47,11 +47,11 @@ export interface Loaders {
   status(): typeof import('./status.ts')
   gc(): typeof import('./gc.ts')
   loopback(): typeof import('./loopback.ts')
-  chained(): typeof import('./chained.ts')
-  features(): typeof import('./featuring.ts').features
-  otherwise(): typeof import('./ptp.ts') & typeof import('./macvlan.ts')
-  preparing(): typeof import('./prepare-bridge.ts')
-  cleaning(): typeof import('./clean-up.ts')
+  chained(): typeof import('./chain/chained.ts')
+  features(): typeof import('./parts/featuring.ts').features
+  otherwise(): typeof import('./mode/ptp.ts') & typeof import('./mode/macvlan.ts')
+  preparing(): typeof import('./mode/prepare-bridge.ts')
+  cleaning(): typeof import('./clean-up/clean-up.ts')
   firewall(): Omit<typeof import('../firewall/masquerade.ts'), 'pruneMasquerade'>
 }
 

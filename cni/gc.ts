@@ -7,16 +7,16 @@ import { ipamPlace } from '../ipam/plan.ts'
 import { Connection } from '../netlink/connection.ts'
 import { listLinks } from '../netlink/link.ts'
 import type { Call } from './call.ts'
-import { partsOf } from './chained-parts.ts'
+import { partsOf } from './chain/chained-parts.ts'
+import { forgetTargets, staleAttachments } from './clean-up/stale.ts'
+import { type Collection, deleteAll, staleIfbs, staleVeths } from './clean-up/stale-links.ts'
+import { removeMacvlans } from './clean-up/stale-macvlans.ts'
 import { runDelegate } from './delegate.ts'
-import { unlimit } from './rate-limit.ts'
-import { markEnding, removePart } from './record.ts'
-import { subnetFileOf } from './resolve.ts'
-import { runningAdds } from './running.ts'
-import { forgetTargets, staleAttachments } from './stale.ts'
-import { type Collection, deleteAll, staleIfbs, staleVeths } from './stale-links.ts'
-import { removeMacvlans } from './stale-macvlans.ts'
-import { readSubnet } from './subnet-file.ts'
+import { unlimit } from './features/rate-limit.ts'
+import { markEnding, removePart } from './records/record.ts'
+import { runningAdds } from './records/running.ts'
+import { subnetFileOf } from './target/resolve.ts'
+import { readSubnet } from './target/subnet-file.ts'
 import {
   bareTarget,
   isOwnIpam,
@@ -25,8 +25,8 @@ import {
   subnetTarget,
   type Target,
   usesSubnetFile,
-} from './target.ts'
-import { isChained } from './wanted-features.ts'
+} from './target/target.ts'
+import { isChained } from './target/wanted-features.ts'
 
 /**
  * Removes what belongs to attachments of this network that the runtime does not list, and nothing

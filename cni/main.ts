@@ -10,7 +10,7 @@ import type { Command } from './protocol/env.ts'
 import { type Request, runPlugin } from './protocol/run.ts'
 import { readVersion } from './protocol/versions.ts'
 import { procSysctl } from './sysctl.ts'
-import { isChained } from './wanted-features.ts'
+import { isChained } from './target/wanted-features.ts'
 
 /** What the executable hands in; kernel settings are the real ones unless a test says otherwise. */
 export type CniEdges = Omit<CniDeps, 'sysctl'> & Partial<Pick<CniDeps, 'sysctl'>>

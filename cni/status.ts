@@ -3,9 +3,9 @@ import { ipamStatus } from '../ipam/status.ts'
 import type { Call } from './call.ts'
 import { runDelegate } from './delegate.ts'
 import { CniError, errorCodes } from './protocol/error.ts'
-import { subnetFileOf } from './resolve.ts'
-import { isOver, missingSubnet, readStatus, readSubnet } from './subnet-file.ts'
-import { isOwnIpam, ownTarget, subnetTarget, usesSubnetFile } from './target.ts'
+import { subnetFileOf } from './target/resolve.ts'
+import { isOver, missingSubnet, readStatus, readSubnet } from './target/subnet-file.ts'
+import { isOwnIpam, ownTarget, subnetTarget, usesSubnetFile } from './target/target.ts'
 
 /**
  * Whether an ADD would work now, as far as that is known without trying. Cheap, since runtimes ask

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { type BridgeConf, readBridgeConf } from '../../cni/bridge-conf.ts'
+import { type BridgeConf, readBridgeConf } from '../../cni/mode/bridge-conf.ts'
 import type { CniVersion } from '../../cni/protocol/versions.ts'
 import { type NetConf, parseNetConf } from '../../conf/net-conf.ts'
 

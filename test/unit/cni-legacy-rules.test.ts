@@ -1,5 +1,5 @@
 import test from 'ava'
-import { removalScript } from '../../cni/legacy-rules.ts'
+import { removalScript } from '../../cni/clean-up/legacy-rules.ts'
 
 const own = 'CNI-9821889a86aea0c07dd46bfd'
 const other = 'CNI-9821889a86aea0c07dd46bfe'

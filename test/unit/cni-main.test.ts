@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { attaching } from '../../cni/attaching.ts'
-import { branching } from '../../cni/branching.ts'
 import { type LoaderName, type Loaders, type Role, unloaded } from '../../cni/call.ts'
-import { cleaning } from '../../cni/cleaning.ts'
-import { collecting } from '../../cni/collecting.ts'
-import { featuring } from '../../cni/featuring.ts'
-import { inspecting } from '../../cni/inspecting.ts'
 import { type CniEdges, runCni } from '../../cni/main.ts'
-import { readying } from '../../cni/readying.ts'
+import { attaching } from '../../cni/parts/attaching.ts'
+import { branching } from '../../cni/parts/branching.ts'
+import { cleaning } from '../../cni/parts/cleaning.ts'
+import { collecting } from '../../cni/parts/collecting.ts'
+import { featuring } from '../../cni/parts/featuring.ts'
+import { inspecting } from '../../cni/parts/inspecting.ts'
+import { readying } from '../../cni/parts/readying.ts'
 import { silent } from '../../log/logger.ts'
 
 interface Answer {
@@ -411,7 +411,7 @@ test('runCni names the code it lacks, and has printed nothing then', (t) => {
 
 test('what is loaded later imports what is loaded at once, so that the two share one piece', (t) => {
   const entry = readFileSync(new URL('../../heddle.ts', import.meta.url), 'utf8')
-  const later = [...entry.matchAll(/import\('(\.\/cni\/[\w-]+\.ts)'\)/g)].map(([, path]) => path)
+  const later = [...entry.matchAll(/import\('(\.\/cni\/[\w/-]+\.ts)'\)/g)].map(([, path]) => path)
   t.true(later.length > 1)
   for (const path of later) {
     const text = readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')

@@ -1,8 +1,8 @@
 import test from 'ava'
-import { type MacvlanConf, readMacvlanConf } from '../../cni/macvlan-conf.ts'
-import { readPtpConf } from '../../cni/ptp-conf.ts'
+import { type MacvlanConf, readMacvlanConf } from '../../cni/mode/macvlan-conf.ts'
+import { readPtpConf } from '../../cni/mode/ptp-conf.ts'
 import { macvlanMac } from '../../cni/stable-names.ts'
-import { ownTarget, type Target } from '../../cni/target.ts'
+import { ownTarget, type Target } from '../../cni/target/target.ts'
 import { parseNetConf } from '../../conf/net-conf.ts'
 
 const ipam = { type: 'host-local', subnet: '10.88.0.0/24' }

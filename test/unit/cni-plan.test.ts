@@ -1,13 +1,13 @@
 import test from 'ava'
-import { conflictsOf } from '../../cni/bridge.ts'
-import { type BridgeConf, readBridgeConf } from '../../cni/bridge-conf.ts'
+import { conflictsOf } from '../../cni/mode/bridge.ts'
+import { type BridgeConf, readBridgeConf } from '../../cni/mode/bridge-conf.ts'
 import {
   buildResult,
   type Endpoint,
   exemptNetworks,
   foreseenGateways,
   planEndpoint,
-} from '../../cni/plan.ts'
+} from '../../cni/mode/plan.ts'
 import type { CniResult } from '../../cni/protocol/result.ts'
 import { parseNetConf } from '../../conf/net-conf.ts'
 import { formatAddress } from '../../ip/address.ts'

@@ -7,7 +7,7 @@ import {
   refuseTwoSources,
   subnetTarget,
   usesSubnetFile,
-} from '../../cni/target.ts'
+} from '../../cni/target/target.ts'
 import { type NetConf, parseNetConf } from '../../conf/net-conf.ts'
 import { parseSubnetEnv } from '../../conf/subnet-env.ts'
 

@@ -1,9 +1,0 @@
-import './attaching.ts'
-import type { Loaders } from './call.ts'
-import { macvlanMode, removeMacvlan } from './macvlan.ts'
-import { ptpMode } from './ptp.ts'
-
-/** The modes beside bridge: one part. */
-export const branching: Pick<Loaders, 'otherwise'> = {
-  otherwise: () => ({ ptpMode, macvlanMode, removeMacvlan }),
-}

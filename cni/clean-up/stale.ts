@@ -1,0 +1,69 @@
+import { readdirSync, unlinkIfThere } from '#fs'
+import type { ListedAttachment } from '../../conf/attachment-list.ts'
+import {
+  type AttachmentKey,
+  type AttachmentRecord,
+  attachmentsFolder,
+} from '../../conf/attachment-record.ts'
+import { parseNetConf } from '../../conf/net-conf.ts'
+import type { Call } from '../call.ts'
+import { readIfThere, removeFile } from '../files.ts'
+import { readRecord } from '../records/record.ts'
+import { keyOfFile } from '../records/records.ts'
+import { savedFolder } from '../target/resolve.ts'
+
+/** An attachment that there is a record of and that nobody has. */
+export interface Stale {
+  readonly key: AttachmentKey
+  /** Undefined when it cannot be read, or was written by a newer heddle. */
+  readonly record: AttachmentRecord | undefined
+}
+
+/** The attachments of a network with a record, but for those to keep. By names: files may be torn. */
+export function staleAttachments(network: string, keep: readonly ListedAttachment[]): Stale[] {
+  const kept = new Set(keep.map(({ containerId, ifname }) => `${containerId} ${ifname}`))
+  const stale = new Map<string, Stale>()
+  for (const file of namesIn(`${attachmentsFolder}/${network}`)) {
+    const key = keyOfFile(network, file)
+    if (!key) continue
+    const name = `${key.containerId} ${key.ifname}`
+    if (!kept.has(name)) stale.set(name, { key, record: readRecord(key) })
+  }
+  return [...stale.values()]
+}
+
+/**
+ * Removes the configurations that containers of a network were attached by, but for those to keep.
+ * Flannel's folder has one for each container, of all networks together.
+ */
+export function forgetTargets(call: Call, keep: readonly ListedAttachment[]): void {
+  const kept = new Set(keep.map(({ containerId }) => containerId))
+  const folder = savedFolder(call)
+  for (const name of namesIn(folder)) {
+    // An ADD that was killed while it wrote leaves this; no container's id begins with a dot.
+    const [, unfinished] = /^\.(.+)\.tmp$/.exec(name) ?? []
+    const containerId = unfinished ?? name
+    if (kept.has(containerId)) continue
+    const path = `${folder}/${containerId}`
+    if (networkOfFile(path) === call.conf.name) removeFile(path)
+    else if (unfinished !== undefined) unlinkIfThere(`${folder}/${name}`)
+  }
+}
+
+function networkOfFile(path: string): string | undefined {
+  try {
+    return parseNetConf(readIfThere(path) ?? '').name
+  } catch {
+    return undefined
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []
+    throw error
+  }
+}
