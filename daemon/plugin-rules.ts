@@ -1,6 +1,7 @@
 import { ensureForwardAccept } from '../firewall/forward-accept.ts'
 import { syncPluginTable } from '../firewall/plugin-table.ts'
 import { isLinkLocal } from '../ip/address.ts'
+import type { Prefix } from '../ip/prefix.ts'
 import type { Logger } from '../log/logger.ts'
 import { listAddresses } from '../netlink/address.ts'
 import type { Connection } from '../netlink/connection.ts'
@@ -74,10 +75,6 @@ export class PluginRules {
   }
 }
 
-function isGateway({
-  prefix,
-}: {
-  prefix: { address: Parameters<typeof isLinkLocal>[0] }
-}): boolean {
+function isGateway({ prefix }: { readonly prefix: Prefix }): boolean {
   return !isLinkLocal(prefix.address)
 }
