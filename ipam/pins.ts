@@ -16,17 +16,17 @@
  * says, which reservations are the ones we knew. What a pin says of an owner is a hint only: the
  * reservation's own text decides.
  */
-import { findNames, linkIfFree, renameSync, unlinkIfThere } from '#fs'
-import { isErrno, makeInSidecar } from './folder.ts'
+import { existsSync, findNames, linkIfFree, renameSync, unlinkIfThere } from '#fs'
+import { makeInSidecar } from './folder.ts'
 
-/** Making them takes the first ADD 1 ms; with 20,000 reservations a look-up takes 0.1 ms. */
-export const buckets = 32
+/** With so many a look-up among 20,000 reservations takes 0.1 ms. */
+const buckets = 32
 
 /** Who made a reservation. */
 export type Maker = 'heddle' | 'other'
 
 const marks: Readonly<Record<Maker, string>> = { heddle: '@', other: '=' }
-/** Two folders of 20,000 names are read for as many bytes as they have. */
+/** What a listing of all pins takes grows with the length of their names. */
 const longestKey = 40
 const keptOfLonger = 12
 
@@ -54,7 +54,7 @@ export function keyOf(content: string): PinKey {
   return { bucket, text: `${text.slice(0, keptOfLonger)}~${hash.toString(36)}` }
 }
 
-export function bucketPath(sidecar: string, bucket: number): string {
+function bucketPath(sidecar: string, bucket: number): string {
   return `${sidecar}/held/${bucket}`
 }
 
@@ -84,14 +84,9 @@ export function pin(
   key: PinKey,
   { address, maker }: Pin,
 ): void {
-  const path = pinPath(sidecar, key, { address, maker })
-  try {
-    put(file, path)
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error
-    makeInSidecar(path.slice(0, path.lastIndexOf('/')))
-    put(file, path)
-  }
+  const bucket = bucketPath(sidecar, key.bucket)
+  if (!existsSync(bucket)) makeInSidecar(bucket)
+  put(file, pinPath(sidecar, key, { address, maker }))
 }
 
 /** Takes an address's pin away, if it has one. */
