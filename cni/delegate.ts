@@ -21,6 +21,10 @@ export interface DelegateRun {
  * @throws CniError with the plugin's own code and text, or when there is no such plugin.
  */
 export function runDelegate(call: Call, { type, command, stdin }: DelegateRun): string {
+  if (ownNames.includes(type)) {
+    const msg = `plugin "${type}" cannot be delegated to: it attaches containers itself`
+    throw new CniError(errorCodes.invalidConfig, msg)
+  }
   const program = findPlugin(type, call.invocation.path)
   // Only here, since loading it takes longer than attaching a container does.
   const { spawnSync } = process.getBuiltinModule('node:child_process')
@@ -36,6 +40,16 @@ export function runDelegate(call: Call, { type, command, stdin }: DelegateRun): 
   if (done.status === 0) return done.stdout
   throw readFailure(done.stdout, `plugin "${type}" failed: ${done.signal ?? `exit ${done.status}`}`)
 }
+
+/** Our own names: a plugin that delegates to itself fills the process table within a minute. */
+const ownNames: readonly string[] = [
+  'heddle',
+  'flannel',
+  'bridge',
+  'loopback',
+  'portmap',
+  'bandwidth',
+]
 
 /**
  * The first regular file of that name, links followed, in the folders of CNI_PATH.

@@ -46,6 +46,12 @@ export function removeFile(path: string): void {
   removeIfThere(temporaryPath(path))
 }
 
+/** Removes what a run that was killed left of a file, which may be all there is of it. */
+export function removeUnfinished(path: string): void {
+  const temporary = temporaryPath(path)
+  if (existsSync(temporary)) removeIfThere(temporary)
+}
+
 /** The names that stand in such folders never start with a dot. */
 function temporaryPath(path: string): string {
   const folder = folderOf(path)

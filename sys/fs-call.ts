@@ -5,6 +5,7 @@ import { address, errno, libc } from './libc.ts'
 export type Path = string
 
 const EINTR = 4
+const EINVAL = 22
 const ENOENT = 2
 
 /** What is read lands here first. Most files are a line long, and fresh memory is a page fault. */
@@ -55,10 +56,12 @@ function errnoText(number: number): { code: string; text: string } {
   return { code: codes[number] ?? `E${number}`, text: text.charAt(0).toLowerCase() + text.slice(1) }
 }
 
-/** A path as C wants it. A NUL inside would silently name another file. */
+/** A path as C wants it. One with a NUL inside would silently name another file: EINVAL, as in Go. */
 export function cPath(path: Path): Uint8Array {
-  if (path.includes('\0'))
-    throw new TypeError(`Cannot use a path with a NUL byte: ${JSON.stringify(path)}`)
+  if (path.includes('\0')) {
+    const fields = { errno: -EINVAL, code: 'EINVAL', syscall: 'open', path: JSON.stringify(path) }
+    throw Object.assign(new Error('EINVAL: invalid argument, open'), fields)
+  }
   return encoder.encode(`${path}\0`)
 }
 

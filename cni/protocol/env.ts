@@ -123,6 +123,8 @@ export function interfaceNameFault(
   if (!plain && /[/:\s\u0085]/.test(text)) {
     return { message: 'interface name contains / or : or whitespace characters' }
   }
+  // The kernel takes `br%d` for a pattern, makes br0 of it, and the next time br1.
+  if (!plain && text.includes('%')) return { message: 'interface name contains %' }
   return undefined
 }
 

@@ -2,7 +2,7 @@ import { ConfigError, DecodeError } from '../../conf/errors.ts'
 import { parseNetConf } from '../../conf/net-conf.ts'
 import type { SubnetEnv } from '../../conf/subnet-env.ts'
 import type { Call } from '../call.ts'
-import { readIfThere, removeFile, replaceFile } from '../files.ts'
+import { readIfThere, removeFile, removeUnfinished, replaceFile } from '../files.ts'
 import type { Undo } from '../undo.ts'
 import { defaultSubnetFile, readSubnet, waitForSubnet } from './subnet-file.ts'
 import {
@@ -71,7 +71,9 @@ export function saveTarget(call: Call, target: Target, undo: Undo): void {
 }
 
 export function forgetTarget(call: Call): void {
-  if (usesSubnetFile(call.role, call.conf) && readSaved(call)) removeFile(savedPath(call))
+  if (!usesSubnetFile(call.role, call.conf)) return
+  if (readSaved(call)) removeFile(savedPath(call))
+  else removeUnfinished(savedPath(call))
 }
 
 /**
