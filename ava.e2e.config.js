@@ -3,7 +3,7 @@
 const short = process.env.HEDDLE_LONG_TESTS ? [] : ['!test/e2e/**/*.long.e2e.ts']
 
 export default {
-  files: ['test/e2e/**/*.e2e.ts', ...short],
+  files: ['test/e2e/**/*.e2e.ts', 'test/conformance/**/*.e2e.ts', ...short],
   extensions: ['ts'],
   // One file at a time and one test at a time: they measure time and count packets.
   concurrency: 1,

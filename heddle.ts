@@ -67,6 +67,17 @@ async function runPlugin(role: Role): Promise<number> {
   }
 }
 
+/** False for what is no namespace: an address can be reserved without one. */
+function isOwnNetns(path: string): boolean {
+  try {
+    using netns = openNetns(path)
+    using own = currentNetns()
+    return netns.device === own.device && netns.inode === own.inode
+  } catch {
+    return false
+  }
+}
+
 const { argv0 } = process
 const name = argv0.slice(argv0.lastIndexOf('/') + 1)
 
@@ -84,7 +95,7 @@ switch (name) {
   case 'host-local': {
     const { runIpam } = await import('./ipam/main.ts')
     const log = stderrLogger({ level: 'info', format: 'text' })
-    process.exitCode = runIpam(io, { lock, log, version })
+    process.exitCode = runIpam(io, { lock, log, name, version, isOwnNetns })
     break
   }
   case 'heddled':

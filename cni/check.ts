@@ -25,7 +25,7 @@ import { wantsFeatures } from './target/wanted-features.ts'
 export function check(call: Call): void {
   const record = readRecord(keyOf(call))
   // It was another plugin that attached the container; this one was chained after it.
-  if (call.role === 'heddle' && record && !record.link) {
+  if (call.role === 'heddle' && record && (record.chained || !record.link)) {
     call.deps.load.chained().checkChained(call)
     return
   }

@@ -23,7 +23,7 @@ export function del(call: Call): void {
   const key = keyOf(call)
   const record = attempt(failures, () => readRecord(key))
   // It was another plugin that attached the container; this one was chained after it.
-  if (call.role === 'heddle' && record && !record.link) {
+  if (call.role === 'heddle' && record && (record.chained || !record.link)) {
     call.deps.load.chained().deleteChained(call)
     return
   }

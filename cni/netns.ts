@@ -1,7 +1,7 @@
 import type { LinkRecord } from '../conf/attachment-record.ts'
 import type { Netns } from '../sys/netns.ts'
 import type { Call, CniDeps } from './call.ts'
-import { CniError, errorCodes } from './protocol/error.ts'
+import { ownNetns } from './protocol/error.ts'
 
 /**
  * Opens the container's namespace for ADD and CHECK; the caller disposes it.
@@ -21,13 +21,6 @@ export function openContainer({ invocation, deps }: Call): Netns {
 export function isOwnNetns(netns: Netns, deps: CniDeps): boolean {
   using own = deps.currentNetns()
   return isSameNetns(netns, own)
-}
-
-export function ownNetns(): CniError {
-  return new CniError(
-    errorCodes.invalidNetns,
-    "plugin's netns and netns from CNI_NETNS should not be the same",
-  )
 }
 
 /** Whether `openNetns` failed for there being no such namespace (any more). */

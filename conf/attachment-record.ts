@@ -67,6 +67,8 @@ export interface AttachmentParts {
   readonly shaping?: { readonly hostLink: string; readonly ifb?: string }
   /** Other names of the container in this network. */
   readonly aliases?: readonly string[]
+  /** `heddle` stands behind the plugin that made the link, which may be heddle by another name. */
+  readonly chained?: true
 }
 
 export interface AttachmentRecord extends AttachmentKey, AttachmentParts {
@@ -127,6 +129,7 @@ export function parseAttachment(text: string, path: string): AttachmentRecord {
     ...(ports && { ports }),
     ...(shaping && { shaping }),
     ...(aliases && { aliases }),
+    ...(raw.chained && { chained: true }),
     ...(raw.ending && { ending: true }),
   }
 }

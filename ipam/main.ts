@@ -1,5 +1,6 @@
 import { addressList, addressText, anyText, parseCniArgs } from '../cni/protocol/args.ts'
 import type { Invocation } from '../cni/protocol/env.ts'
+import { ownNetns } from '../cni/protocol/error.ts'
 import { renderResult } from '../cni/protocol/result.ts'
 import { type PluginIo, type Request, runPlugin } from '../cni/protocol/run.ts'
 import { readVersion } from '../cni/protocol/versions.ts'
@@ -13,21 +14,23 @@ import { ipamPlace, planIpam } from './plan.ts'
 import { release } from './release.ts'
 import { ipamStatus } from './status.ts'
 
-/** `version` is this heddle's own, `1.2.3`. */
 export interface IpamMainDeps extends IpamDeps {
+  /** The name the executable was started by. */
+  readonly name: string
+  /** This heddle's own, `1.2.3`. */
   readonly version: string
+  /** Whether a path leads to the network namespace that the plugin is in. */
+  readonly isOwnNetns: (path: string) => boolean
 }
 
 /** Runs `heddle-ipam` once, as the CNI spec 1.1.0 has it; returns the exit code. */
 export function runIpam(io: PluginIo, deps: IpamMainDeps): 0 | 1 {
-  const { version, log } = deps
-  return runPlugin(
-    { name: 'heddle-ipam', version, log, run: (request) => run(request, io, deps) },
-    io,
-  )
+  const { name, version, log } = deps
+  return runPlugin({ name, version, log, run: (request) => run(request, io, deps) }, io)
 }
 
-function run({ invocation, conf }: Request, io: PluginIo, deps: IpamDeps): void {
+function run({ invocation, conf }: Request, io: PluginIo, deps: IpamMainDeps): void {
+  refuseOwnNetns(invocation, deps)
   switch (invocation.command) {
     case 'ADD':
       return add(invocation, conf, io, deps)
@@ -42,6 +45,15 @@ function run({ invocation, conf }: Request, io: PluginIo, deps: IpamDeps): void 
     default:
       return invocation.command satisfies never
   }
+}
+
+/** As upstream, ADD and CHECK; an address is released whatever CNI_NETNS says. */
+function refuseOwnNetns(
+  { command, netns, netnsOverride }: Invocation,
+  { isOwnNetns }: IpamMainDeps,
+): void {
+  const isAsked = (command === 'ADD' || command === 'CHECK') && !netnsOverride
+  if (isAsked && isOwnNetns(netns)) throw ownNetns()
 }
 
 function add(invocation: Invocation, conf: NetConf, io: PluginIo, deps: IpamDeps): void {

@@ -80,10 +80,11 @@ function apply(
   using host = new Connection(call.deps.openNetlink('route'))
   const veth = isIdle ? undefined : findHostEnd(call, host, bandwidth !== undefined)
   if (mappings.length > 0 || call.role === 'heddle') {
-    // Without a mapping too: by this record a later DEL of `heddle` knows that it was only chained.
+    // Without a mapping too: by its record a later DEL of `heddle` knows that it was only chained.
     const plan = planPorts(call.conf, addresses, mappings)
     const ports = veth ? { ...plan, hostVeth: veth.name } : plan
-    undo.defer(writePart(keyOf(call), { ports }))
+    const mark = call.role === 'heddle' ? ({ chained: true } as const) : {}
+    undo.defer(writePart(keyOf(call), { ports, ...mark }))
     if (mappings.length > 0) publish(call, veth && towards(host, veth), ports, undo)
   }
   if (!bandwidth) return undefined

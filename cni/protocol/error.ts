@@ -38,6 +38,14 @@ export class CniError extends Error {
   }
 }
 
+/** CNI_NETNS leads to the plugin's own namespace, where nothing is to be attached. */
+export function ownNetns(): CniError {
+  return new CniError(
+    errorCodes.invalidNetns,
+    "plugin's netns and netns from CNI_NETNS should not be the same",
+  )
+}
+
 /** Standard input, standard output or a state file could not be read or written. */
 export class IoError extends Error {
   override readonly name = 'IoError'

@@ -228,7 +228,7 @@ export function runOn(
  */
 function start(world: World, role: FuzzRole, io: Parameters<typeof runCni>[1]): number {
   const deps = depsOf(world, (text) => io.writeStderr(text))
-  if (role === 'heddle-ipam') return runIpam(io, deps)
+  if (role === 'heddle-ipam') return runIpam(io, { ...deps, name: role, isOwnNetns: () => false })
   let load: Loaders = atOnce
   for (;;) {
     const before = `${fs.filesVersion()} ${kernelLines(world.kernel).join()}`

@@ -8,6 +8,13 @@ import { silent } from '../../log/logger.ts'
 
 type Env = Readonly<Record<string, string>>
 
+const fixed = {
+  log: silent,
+  name: 'heddle-ipam',
+  version: '1.2.3',
+  isOwnNetns: (path: string) => path === '/proc/self/ns/net',
+}
+
 /** Runs heddle-ipam in process, in a data folder of its own. */
 class Plugin {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'heddle-ipam-'))
@@ -30,7 +37,7 @@ class Plugin {
       writeStdout: (text: string) => void (output.stdout += text),
       writeStderr: (text: string) => void (output.stderr += text),
     }
-    const code = runIpam(io, { lock, log: silent, version: '1.2.3' })
+    const code = runIpam(io, { ...fixed, lock })
     return { code, ...output, json: output.stdout === '' ? undefined : JSON.parse(output.stdout) }
   }
 
@@ -100,6 +107,14 @@ test('runIpam() says what it is when started without a verb', (t) => {
   )
 })
 
+test('runIpam() refuses the namespace it is in, but for DEL and where it is overridden', (t) => {
+  const plugin = new Plugin(t)
+  const own = { CNI_NETNS: '/proc/self/ns/net' }
+  t.is(plugin.run('ADD', plugin.conf, own).json.code, 8)
+  t.is(plugin.run('DEL', plugin.conf, own).code, 0)
+  t.is(plugin.run('ADD', plugin.conf, { ...own, CNI_NETNS_OVERRIDE: '1' }).code, 0)
+})
+
 test('runIpam() undoes the ADD whose answer cannot be written', (t) => {
   const plugin = new Plugin(t)
   const io = {
@@ -116,7 +131,7 @@ test('runIpam() undoes the ADD whose answer cannot be written', (t) => {
     },
     writeStderr() {},
   }
-  t.is(runIpam(io, { lock: touch, log: silent, version: '1.2.3' }), 1)
+  t.is(runIpam(io, { ...fixed, lock: touch }), 1)
   t.deepEqual(plugin.files(), ['last_reserved_ip.0', 'lock'])
 })
 

@@ -70,7 +70,9 @@ class World {
     const code = runIpam(io, {
       lock,
       log: { ...silent, warn: note, error: note },
+      name: 'host-local',
       version: '1.2.3',
+      isOwnNetns: () => false,
     })
     const json = stdout === '' ? undefined : JSON.parse(stdout)
     return { code, json, ips: addressesOf(json), log }
