@@ -68,7 +68,11 @@ const lists: Readonly<Record<string, readonly PluginConf[]>> = {
   'bridge, portmap and bandwidth': [{ ...bridge, capabilities: { ips: true } }, portmap, bandwidth],
   'flannel and portmap': [flannel, portmap],
   'loopback and heddle': [{ type: 'loopback' }, { ...heddle, capabilities }],
-  'bridge and heddle as a chained plugin': [bridge, { type: 'heddle', capabilities }],
+  // STATUS sees no result, so the configuration has to say it.
+  'bridge and heddle as a chained plugin': [
+    bridge,
+    { type: 'heddle', chained: true, capabilities },
+  ],
 }
 
 /** As go-cni sends it, whose structures name no keys. */
