@@ -216,7 +216,13 @@ function renderRules(rules: readonly Rule[]): string {
  * packets would go on to where the first one went. TCP's begin anew from another port.
  */
 export function forgetConnections(connection: Connection, ports: readonly PortPlace[]): void {
-  for (const { family, hostPort } of ports) {
-    if (hostPort.protocol !== 'tcp') flushConntrack(connection, { family, ...hostPort })
+  for (const protocol of ['udp', 'sctp'] as const) {
+    for (const family of families) {
+      const own = ports.filter((place) => place.family === family)
+      const hostPorts = own.flatMap(({ hostPort }) =>
+        hostPort.protocol === protocol ? hostPort : [],
+      )
+      flushConntrack(connection, { family, protocol, ports: hostPorts })
+    }
   }
 }

@@ -49,26 +49,29 @@ export interface ConntrackFilter {
   readonly family: Family
   /** IPPROTO_* */
   readonly protocol: number
-  readonly destinationPort: number
+  readonly destinationPort?: number | undefined
   readonly destination?: Address | undefined
 }
 
 type TupleAttrs = Attrs<typeof tupleTable>
 
 /**
- * For a dump: the connections to a port. The kernel filters since Linux 5.8; an older one answers
+ * For a dump: the connections of a protocol, or to a port. The kernel filters since Linux 5.8; an older one answers
  * everything of the family, of which the rest is left out here.
  */
 export function listConntrack(filter: ConntrackFilter): Request<ConntrackEntry> {
   const { family, protocol, destinationPort, destination } = filter
-  const flags = CTA_FILTER_F_PROTO_NUM | CTA_FILTER_F_PROTO_DST_PORT
+  const flags =
+    CTA_FILTER_F_PROTO_NUM |
+    (destinationPort === undefined ? 0 : CTA_FILTER_F_PROTO_DST_PORT) |
+    (destination ? CTA_FILTER_F_IP_DST : 0)
   const original = {
     ...(destination && { addresses: addressAttrs({ destination }) }),
-    protocol: { number: protocol, destinationPort },
+    protocol: present({ number: protocol, destinationPort }),
   }
   const attrs = {
     original,
-    filter: { original: destination ? flags | CTA_FILTER_F_IP_DST : flags },
+    filter: { original: flags },
   }
   return {
     type: CT_GET,
@@ -86,7 +89,7 @@ function matches({ family, original }: ConntrackEntry, filter: ConntrackFilter):
   return (
     family === filter.family &&
     original.protocol === filter.protocol &&
-    original.destinationPort === filter.destinationPort &&
+    (filter.destinationPort === undefined || original.destinationPort === filter.destinationPort) &&
     (!filter.destination || sameAddress(original.destination, filter.destination))
   )
 }
@@ -109,31 +112,51 @@ export function deleteConntrack({ family, original, id, zone }: ConntrackEntry):
   }
 }
 
-/** A port of this host, at one address or any. */
-interface Port {
+/** Ports of this host, each at one address or any. */
+interface Ports {
   readonly family: Family
   readonly protocol: TransportProtocol
-  readonly port: number
-  readonly address?: Address | undefined
+  readonly ports: readonly { readonly port: number; readonly address?: Address | undefined }[]
 }
 
+// IPS_SRC_NAT and IPS_DST_NAT, uapi/linux/netfilter/nf_conntrack_common.h.
+const SOURCE_TRANSLATED = 1 << 4
+const DESTINATION_TRANSLATED = 1 << 5
+
 /**
- * Forgets the connections to a port, so that the next packet of each is translated by today's
- * rules, and returns how many there were. None when the kernel tracks no connections. Throws
- * `NetlinkError` for what else the kernel refuses.
+ * Forgets the connections to ports, so that the next packet of each is translated by today's
+ * rules, and returns how many there were: none when the kernel tracks no connections. A connection
+ * whose source alone is translated only passes through the host, and stays. Throws `NetlinkError`
+ * for what else the kernel refuses.
  */
-export function flushConntrack(connection: Connection, where: Port): number {
-  const { family, protocol, port, address } = where
+export function flushConntrack(connection: Connection, where: Ports): number {
+  const { family, protocol, ports } = where
+  const [first, second] = ports
+  if (!first) return 0
+  // The kernel walks its whole table each time: for several ports it does so once.
   const filter = {
     family,
     protocol: transportProtocols[protocol],
-    destinationPort: port,
-    destination: address,
+    ...(!second && { destinationPort: first.port, destination: first.address }),
   }
-  const entries = find(connection, filter)
+  const wanted = new Set(ports.map(({ port, address }) => portName(port, address)))
+  const entries = find(connection, filter).filter((entry) => isTo(entry, wanted))
   const error = connection.batch(entries.map(deleteConntrack)).find(Boolean)
   if (error) throw error
   return entries.length
+}
+
+function portName(port: number, address?: Address): string {
+  return address ? `${port} ${formatAddress(address)}` : `${port}`
+}
+
+function isTo({ status, original }: ConntrackEntry, wanted: ReadonlySet<string>): boolean {
+  const { destination, destinationPort = 0 } = original
+  const translated = status & (SOURCE_TRANSLATED | DESTINATION_TRANSLATED)
+  return (
+    translated !== SOURCE_TRANSLATED &&
+    (wanted.has(portName(destinationPort)) || wanted.has(portName(destinationPort, destination)))
+  )
 }
 
 function find(connection: Connection, filter: ConntrackFilter): ConntrackEntry[] {
@@ -183,6 +206,6 @@ function decodeTuple({ addresses = {}, protocol = {} }: TupleAttrs = {}): Conntr
 }
 
 function describe({ protocol, destinationPort, destination }: ConntrackFilter): string {
-  const port = `port ${destinationPort} of protocol ${protocol}`
+  const port = `port ${destinationPort ?? '*'} of protocol ${protocol}`
   return destination ? `${port} at ${formatAddress(destination)}` : port
 }

@@ -24,5 +24,7 @@ function list(): unknown {
 }
 
 const found =
-  verb === 'list' ? list() : flushConntrack(connection, { family, protocol: 'udp', port, address })
+  verb === 'list'
+    ? list()
+    : flushConntrack(connection, { family, protocol: 'udp', ports: [{ port, address }] })
 process.stdout.write(`${JSON.stringify(found)}\n`)
