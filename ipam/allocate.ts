@@ -48,6 +48,8 @@ function reserveAll(plan: IpamPlan, owner: Owner, deps: IpamDeps): readonly Cand
   const staged = stage(plan, owner)
   try {
     using folder = lockFolder(plan, deps)
+    // Before the lock is free: by then a staged file with an address is taken for a killed ADD's.
+    using _ = { [Symbol.dispose]: () => unstage(staged) }
     const holdings = openHoldings(folder, deps)
     const own = addressesOf(findHoldings(holdings, owner, deps))
     const claimed = claimAll(plan.sets, { holdings, staged, owner, own })

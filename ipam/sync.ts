@@ -216,18 +216,21 @@ function reclaim(folder: LockedFolder, { linked }: StagedFiles, { log }: IpamDep
   })
 }
 
-/** File systems of several machines (uapi/linux/magic.h), whose boots say nothing about each other. */
-const sharedTypes: ReadonlySet<number> = new Set([
-  0x6969, // NFS
-  0xff534d42, // CIFS
-  0xfe534d42, // SMB 2
-  0x00c36400, // Ceph
-  0x65735546, // FUSE, virtiofs
-  0x01021997, // 9P
-  0x01161970, // GFS2
-  0x7461636f, // OCFS2
+/**
+ * File systems of one machine (uapi/linux/magic.h). On any other, such as NFS, several may share the
+ * folder, whose boots say nothing about each other.
+ */
+const localTypes: ReadonlySet<number> = new Set([
+  0xef53, // ext2 to ext4
+  0x58465342, // XFS
+  0x9123683e, // Btrfs
+  0x01021994, // tmpfs
+  0x794c7630, // overlayfs
+  0x2fc12fc1, // ZFS
+  0xf2f52010, // F2FS
+  0xca451a4e, // bcachefs
 ])
 
 function isShared(path: string): boolean {
-  return sharedTypes.has(statfsSync(path).type)
+  return !localTypes.has(statfsSync(path).type)
 }
