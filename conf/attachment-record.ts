@@ -1,3 +1,4 @@
+import { parseAddress } from '../ip/address.ts'
 import { DecodeError } from './errors.ts'
 
 /**
@@ -205,10 +206,18 @@ function isMapping(value: unknown): boolean {
   return (
     isObject(value) &&
     (value['protocol'] === 'tcp' || value['protocol'] === 'udp' || value['protocol'] === 'sctp') &&
-    typeof value['hostPort'] === 'number' &&
-    typeof value['containerPort'] === 'number' &&
-    isOptionalText(value['hostIp'])
+    isPort(value['hostPort']) &&
+    isPort(value['containerPort']) &&
+    (value['hostIp'] === undefined || isAddress(value['hostIp']))
   )
+}
+
+function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) < 65536
+}
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && parseAddress(value) !== undefined
 }
 
 function isShaping(value: unknown): boolean {

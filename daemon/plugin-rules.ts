@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { attachmentsFolder } from '../conf/attachment-record.ts'
 import { ensureForwardAccept } from '../firewall/forward-accept.ts'
 import { syncPluginTable } from '../firewall/plugin-table.ts'
 import { isLinkLocal } from '../ip/address.ts'
@@ -52,7 +54,9 @@ export class PluginRules {
   }
 
   #sync(): Outcome {
-    const { netfilter, log, folder } = this.#input
+    const { netfilter, log, folder = attachmentsFolder } = this.#input
+    // No plugin has written there, or not where this daemon sees it: nothing is known to be wrong.
+    if (!existsSync(folder)) return 'unchanged'
     const read = () => readAttachments(folder)
     const table = syncPluginTable(netfilter, () => pluginStateOf(read()))
     if (table === 'written') log.info('rules of containers written again')

@@ -30,6 +30,8 @@ const SPACING_MS = 300
 const SPACING_FACTOR = 10
 /** What is written is looked at once more, and written again if somebody was faster. */
 const PASSES = 3
+/** After a look that failed. */
+const RETRY_MS = 1_000
 
 const concerns = ['own', 'plugin'] as const
 
@@ -111,8 +113,15 @@ export class RulesetWatch {
       delete this.#settled[concern]
       const outcome = this.#input.kept[concern].sync()
       if (outcome === 'unchanged' && generation !== undefined) this.#settled[concern] = generation
+      if (outcome === 'failed') this.#lookAgainSoon(concern)
       if (outcome !== 'written') return
     }
+  }
+
+  /** Somebody may be loading rules just then, one by one, and none of the next may concern us. */
+  #lookAgainSoon(concern: Concern): void {
+    const { everyMs } = this.#input
+    this.#lookedAt[concern] -= Math.max(0, everyMs[concern] - RETRY_MS)
   }
 
   /** Undefined where it cannot be asked for: then there is nothing to spare. */
