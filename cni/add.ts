@@ -102,7 +102,8 @@ function apply<Conf extends AttachConf, Found>(plan: Plan<Conf, Found>, undo: Un
   requirePrintable(call.version, endpoint.ips.length > 0)
   const record = recordOf(plan, mode.plan(site, found, endpoint), endpoint)
   if (earlier) endEarlier(site, earlier, features)
-  undo.defer(beginRecord(record, earlier))
+  // Its firewall entries are gone by now: an undo must not have them put back.
+  undo.defer(beginRecord(record, earlier && { ...earlier, ending: true }))
   const { result, hostLink, hostVeth } = mode.attach(site, found, { endpoint, record, undo })
   if (!features) return result
   const { tools, bandwidth } = features

@@ -67,7 +67,9 @@ function detach(detachment: Detachment): void {
   const { features, cleaning } = tools
   if (record && (record.ports || record.masquerade)) markEnding(record)
   // Before the addresses: another container may get them at once.
-  if (features) attempt(failures, () => features.unpublish(call, record))
+  if (features && (!record || record.ports)) {
+    attempt(failures, () => features.unpublish(call, record))
+  }
   removeLinks(detachment, tools)
   if (record?.masquerade) {
     attempt(failures, () => stopMasquerade(key, record.link?.addresses ?? [], call.deps))
@@ -101,7 +103,9 @@ function hasFeatures(call: Call, record: AttachmentRecord | undefined): boolean 
 function removeLinks(detachment: Detachment, { features, otherwise, cleaning }: Tools): void {
   const { call, record, failures } = detachment
   using host = new Connection(call.deps.openNetlink('route'))
-  if (features) attempt(failures, () => features.unshape(call, host, record))
+  if (features && (!record || record.shaping)) {
+    attempt(failures, () => features.unshape(call, host, record))
+  }
   attempt(failures, () => {
     const own = findOwnVeth(host, detachment)
     // With it goes the container's end, wherever that is by now.

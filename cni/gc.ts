@@ -1,5 +1,4 @@
 import { type ListedAttachment, listedAttachments } from '../conf/attachment-list.ts'
-import type { SubnetEnv } from '../conf/subnet-env.ts'
 import { pruneMasquerade } from '../firewall/masquerade.ts'
 import { prunePublished } from '../firewall/published.ts'
 import { collect } from '../ipam/gc.ts'
@@ -15,23 +14,15 @@ import { runDelegate } from './delegate.ts'
 import { unlimit } from './features/rate-limit.ts'
 import { markEnding, removePart } from './records/record.ts'
 import { runningAdds } from './records/running.ts'
-import { subnetFileOf } from './target/resolve.ts'
-import { readSubnet } from './target/subnet-file.ts'
-import {
-  bareTarget,
-  isOwnIpam,
-  modeOf,
-  ownTarget,
-  subnetTarget,
-  type Target,
-  usesSubnetFile,
-} from './target/target.ts'
+import { targetOfNetwork } from './target/resolve.ts'
+import { isOwnIpam, modeOf, type Target, usesSubnetFile } from './target/target.ts'
 import { isChained } from './target/wanted-features.ts'
 
 /**
  * Removes what belongs to attachments of this network that the runtime does not list, and nothing
- * of another network. Without a list nothing is known to be stale. An attachment that an ADD is at
- * work on while this runs stays, though it is not listed yet.
+ * of another network. Without a list nothing is known to be stale. An attachment that an ADD was at
+ * work on when this began stays, though it is not listed yet; that none begins meanwhile is the
+ * runtime's duty (CNI spec 1.1.0, section 2, GC).
  * @throws AggregateError of the steps that failed, after all have been tried.
  */
 export function collectGarbage(call: Call): void {
@@ -39,9 +30,11 @@ export function collectGarbage(call: Call): void {
   if (!listed || call.conf.disableGC === true) return
   const network = call.conf.name ?? ''
   const failures: unknown[] = []
-  // In this order: whoever is not running by now was not half way before.
+  // Before and after: what is half made is of one of them.
+  const before = runningAdds()
   const found = staleAttachments(network, listed)
-  const keep = [...listed, ...runningAdds()]
+  const newer = found.flatMap(({ key, isNewer }) => (isNewer ? key : []))
+  const keep = [...listed, ...before, ...runningAdds(), ...newer]
   const stale = found.filter(({ key }) => !keep.some((one) => isSame(one, key)))
   const collection = { network, keep, stale }
   for (const { record } of stale) {
@@ -138,20 +131,4 @@ function askDelegate(call: Call, { text }: Target, type: string): void {
 function withLists(text: string, { conf }: Call): string {
   const lists = Object.entries(conf).filter(([key]) => key.toLowerCase().startsWith('cni.dev/'))
   return JSON.stringify({ ...JSON.parse(text), ...Object.fromEntries(lists) })
-}
-
-/** What attaches to this network, as far as it can be told without a container. */
-function targetOfNetwork(call: Call): Target {
-  const { role, conf, stdin } = call
-  if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
-  const env = readSubnetIfGood(subnetFileOf(call))
-  return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
-}
-
-function readSubnetIfGood(path: string): SubnetEnv | undefined {
-  try {
-    return readSubnet(path)
-  } catch {
-    return undefined
-  }
 }

@@ -52,7 +52,7 @@ export function addDelegate(call: Call, type: string, stdin: string, undo: Undo)
     undo.defer(revert)
     return stdout
   } catch (error) {
-    if (error instanceof CniError && !error.message.includes('duplicate allocation')) {
+    if (!String(error).includes('duplicate allocation')) {
       tryRevert(call, type, revert)
     }
     throw error

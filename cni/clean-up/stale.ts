@@ -4,6 +4,7 @@ import {
   type AttachmentKey,
   type AttachmentRecord,
   attachmentsFolder,
+  RecordVersionError,
 } from '../../conf/attachment-record.ts'
 import { parseNetConf } from '../../conf/net-conf.ts'
 import type { Call } from '../call.ts'
@@ -15,8 +16,10 @@ import { savedFolder } from '../target/resolve.ts'
 /** An attachment that there is a record of and that nobody has. */
 export interface Stale {
   readonly key: AttachmentKey
-  /** Undefined when it cannot be read, or was written by a newer heddle. */
+  /** Undefined when it cannot be read. */
   readonly record: AttachmentRecord | undefined
+  /** A newer heddle wrote the record: it is neither used nor removed. */
+  readonly isNewer?: true
 }
 
 /** The attachments of a network with a record, but for those to keep. By names: files may be torn. */
@@ -27,9 +30,18 @@ export function staleAttachments(network: string, keep: readonly ListedAttachmen
     const key = keyOfFile(network, file)
     if (!key) continue
     const name = `${key.containerId} ${key.ifname}`
-    if (!kept.has(name)) stale.set(name, { key, record: readRecord(key) })
+    if (!kept.has(name)) stale.set(name, lookAt(key))
   }
   return [...stale.values()]
+}
+
+function lookAt(key: AttachmentKey): Stale {
+  try {
+    return { key, record: readRecord(key) }
+  } catch (error) {
+    if (error instanceof RecordVersionError) return { key, record: undefined, isNewer: true }
+    throw error
+  }
 }
 
 /**

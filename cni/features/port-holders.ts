@@ -3,6 +3,7 @@ import {
   type AttachmentKey,
   type AttachmentRecord,
   attachmentsFolder,
+  RecordVersionError,
 } from '../../conf/attachment-record.ts'
 import type { Holder } from '../../firewall/port-owner.ts'
 import { Connection } from '../../netlink/connection.ts'
@@ -18,8 +19,9 @@ import { keyOfFile } from '../records/records.ts'
  */
 export function isAlive(holder: Holder, deps: CniDeps): boolean {
   if (holder.ifname === '') return true
+  const record = readKnown(holder)
+  if (record === 'newer') return true
   using host = new Connection(deps.openNetlink('route'))
-  const record = readRecord(holder)
   const lives = record
     ? isLinkThere(host, record)
     : findHostVeth(host, possibleHostVeths(holder)) !== undefined
@@ -43,6 +45,16 @@ function isLinkThere(host: Connection, { ending, link, ports }: AttachmentRecord
   return link ? findHostVeth(host, [link]) !== undefined : findLink(host, name) !== undefined
 }
 
+/** Another attachment's record, of which that it is a newer heddle's may be all that can be known. */
+function readKnown(key: AttachmentKey): AttachmentRecord | 'newer' | undefined {
+  try {
+    return readRecord(key)
+  } catch (error) {
+    if (error instanceof RecordVersionError) return 'newer'
+    throw error
+  }
+}
+
 /** The other attachments of the same container that have a port of the host's too. */
 export function siblingsOf({ ports, ...key }: AttachmentRecord): AttachmentRecord[] {
   const places = new Set(ports?.mappings.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`))
@@ -51,7 +63,8 @@ export function siblingsOf({ ports, ...key }: AttachmentRecord): AttachmentRecor
     for (const file of findNames(`${attachmentsFolder}/${network}`, `${key.containerId}-`)) {
       const other = keyOfFile(network, file)
       if (!other || other.containerId !== key.containerId || isSame(other, key)) continue
-      const record = readRecord(other)
+      const record = readKnown(other)
+      if (record === 'newer') continue
       const shared = record?.ports?.mappings.some(({ protocol, hostPort }) =>
         places.has(`${protocol} ${hostPort}`),
       )

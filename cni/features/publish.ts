@@ -25,7 +25,6 @@ export function publish(
 ): void {
   const { deps } = call
   if (ports.mappings.length === 0) return
-  if (hostLink !== undefined && answersLocalhost(ports)) ensureLocalhostRouted(hostLink, deps)
   if (ports.addresses.some((address) => address.includes(':'))) {
     deps.log.info('published ports are out of reach of [::1]: use 127.0.0.1 or another address')
   }
@@ -35,6 +34,8 @@ export function publish(
   publishPorts(firewall, publishedOf({ ...keyOf(call), ports }), {
     isAlive: (holder) => isAlive(holder, deps),
   })
+  // Last: the rules keep containers from the host's loopback, to which this opens the way.
+  if (hostLink !== undefined && answersLocalhost(ports)) ensureLocalhostRouted(hostLink, deps)
 }
 
 /** Whether a client on this host may come from 127.0.0.1 and expect an answer there. */
@@ -79,6 +80,9 @@ export function unpublish(call: Call, record: AttachmentRecord | undefined): voi
   for (const sibling of siblingsOf(record)) {
     try {
       publishPorts(firewall, publishedOf(sibling))
+      // Its own DEL may have passed meanwhile.
+      const now = findRecord(sibling)
+      if (!now || now.ending) unpublishPorts(firewall, { network: sibling.network, owner: sibling })
     } catch (error) {
       // It is another attachment's matter, and no reason to keep this one.
       deps.log.warn('could not lead a published port to the other network of its container', {

@@ -1,5 +1,5 @@
 import type { Mac } from '../../ip/mac.ts'
-import { formatPrefix } from '../../ip/prefix.ts'
+import { formatPrefix, type Prefix } from '../../ip/prefix.ts'
 import { masquerade } from '../features/masquerade.ts'
 import { writePart } from '../records/record.ts'
 import { containerMac, hostVethMac, hostVethName } from '../stable-names.ts'
@@ -29,9 +29,11 @@ export const bridgeMode: Mode<BridgeConf, BridgeSite> = {
   inspect(site) {
     const { call, key, conf } = site
     const found = inspectBridge(site.host, conf)
-    // A bridge that is made, or found down, takes more than a hurried ADD has in it.
-    if (conf.isGateway && found?.link.up !== true) call.deps.load.preparing()
-    if (found) settleConflicts(site, found, foreseenGateways(conf))
+    const gateways = foreseenGateways(conf)
+    // A bridge that is made, found down or may have another address takes more code.
+    const isReady = found?.link.up === true && areForeseen(conf, gateways)
+    if (conf.isGateway && !isReady) call.deps.load.preparing()
+    if (found) settleConflicts(site, found, gateways)
     return { found, mac: conf.mac ?? containerMac(key), hostMac: hostVethMac(key) }
   },
   plan: ({ key, conf, netns }, { mac, hostMac }, { addresses }) => ({
@@ -44,6 +46,11 @@ export const bridgeMode: Mode<BridgeConf, BridgeSite> = {
     addresses: addresses.map(formatPrefix),
   }),
   attach,
+}
+
+/** Whether these are the gateways that IPAM's answer will have. */
+function areForeseen({ ipam }: BridgeConf, gateways: readonly Prefix[]): boolean {
+  return ipam.kind === 'own' && ipam.plan.sets.length === gateways.length
 }
 
 /** The bridge stays when ADD fails: other attachments share it. */

@@ -59,10 +59,11 @@ export function readyBridge(
   settleConflicts(site, bridge, gateways)
   const { index, up, promiscuous } = bridge.link
   const wanted = conf.promiscuous && !promiscuous
+  // First, since a bridge that is up is taken for one that has it.
+  if (!up && conf.isGateway) site.call.deps.load.preparing().acceptForwarding(site, conf.bridge)
   if (!up || wanted) {
     host.execute(setLink({ index, up: true, ...(wanted && { promiscuous: true }) }))
   }
-  if (!up && conf.isGateway) site.call.deps.load.preparing().acceptForwarding(site, conf.bridge)
   const mac = ensureGateways(site, bridge, gateways, undo)
   return mac === undefined ? bridge.link : { index, mac }
 }

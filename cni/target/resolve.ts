@@ -30,23 +30,35 @@ export function targetOfAdd(call: Call): Target {
  * configuration alone tells. Nothing that is missing or broken stops a DEL.
  */
 export function targetOfExisting(call: Call): Target {
-  const { role, conf, stdin } = call
-  if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
-  const saved = readSaved(call)
-  if (saved) return saved
-  const env = readSubnetIfGood(subnetFileOf(call))
-  return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
+  const saved = usesSubnetFile(call.role, call.conf) ? readSaved(call) : undefined
+  return saved ?? targetByNow(call)
 }
 
 /** The same for DEL, which a configuration that ADD would refuse does not stop. */
 export function targetOfDel(call: Call): Target {
+  return orBare(call, () => targetOfExisting(call))
+}
+
+/** What attaches to this network, as far as it can be told without a container: for GC. */
+export function targetOfNetwork(call: Call): Target {
+  return orBare(call, () => targetByNow(call))
+}
+
+function orBare(call: Call, read: () => Target): Target {
   try {
-    return targetOfExisting(call)
+    return read()
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof DecodeError)) throw error
     const { delegate: _broken, ...conf } = call.conf
     return bareTarget(call.role, conf)
   }
+}
+
+function targetByNow(call: Call): Target {
+  const { role, conf, stdin } = call
+  if (!usesSubnetFile(role, conf)) return ownTarget(role, conf, stdin)
+  const env = readSubnetIfGood(subnetFileOf(call))
+  return env ? subnetTarget(role, conf, env) : bareTarget(role, conf)
 }
 
 function readSubnetIfGood(path: string): SubnetEnv | undefined {

@@ -133,7 +133,8 @@ function heddleDefaults(conf: NetConf): NetConf {
   if (conf.mode === 'ptp') return { isDefaultGateway: true }
   if (conf.mode === 'macvlan') return {}
   // Promiscuous mode is the other way to reach oneself; both at once are an error.
-  return { isGateway: true, isDefaultGateway: true, hairpinMode: conf.promiscMode !== true }
+  const isGateway = conf.isGateway !== false
+  return { isGateway, isDefaultGateway: isGateway, hairpinMode: conf.promiscMode !== true }
 }
 
 /** Flannel's checks of `delegate`, with its words. */

@@ -203,3 +203,9 @@ test('heddle fills in only what has a meaning in the mode', (t) => {
   const nothing = { isGateway: undefined, isDefaultGateway: undefined, hairpinMode: undefined }
   t.deepEqual(filled('macvlan'), { ...nothing, ipMasq: undefined, mtu: undefined })
 })
+
+test('ownTarget() gives no default route by a bridge that is not to be the gateway', (t) => {
+  const conf = { name: 'n', type: 'heddle', isGateway: false, ipam: { subnet: '10.1.0.0/24' } }
+  const { isGateway, isDefaultGateway } = ownTarget('heddle', conf, '').conf
+  t.deepEqual({ isGateway, isDefaultGateway }, { isGateway: false, isDefaultGateway: false })
+})
