@@ -1,13 +1,14 @@
 import type { AttachmentMode, AttachmentRecord } from '../conf/attachment-record.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { Link } from '../netlink/link.ts'
+import { attempt } from './attempt.ts'
 import { type Call, keyOf, type Loaders } from './call.ts'
 import { runDelegate } from './delegate.ts'
 import { stopMasquerade } from './features/masquerade.ts'
 import { releaseAddresses } from './ipam.ts'
 import { findLink } from './link.ts'
 import { findHostVeth, possibleHostVeths, removeIfThere } from './mode/veth.ts'
-import { markEnding, readRecord, removePart } from './records/record.ts'
+import { allParts, linkParts, markEnding, readRecord, removePart } from './records/record.ts'
 import type { AttachmentKey } from './stable-names.ts'
 import { forgetTarget, targetOfDel } from './target/resolve.ts'
 import { modeOf, type Target } from './target/target.ts'
@@ -52,10 +53,6 @@ export interface Detachment {
   readonly record: AttachmentRecord | undefined
   readonly failures: unknown[]
 }
-
-/** What a plugin that makes the link has in the record, and what `heddle` does besides. */
-const linkParts = ['link', 'masquerade', 'aliases'] as const
-const allParts = [...linkParts, 'ports', 'shaping'] as const
 
 /**
  * The record goes last: a DEL that is killed leaves it to the next one. Entries of the firewall are
@@ -124,13 +121,4 @@ function findOwnVeth(host: Connection, { key, record }: Detachment): Link | unde
   if (link?.kind === 'veth' && link.mac === record?.link?.hostMac) return link
   // An ADD that was killed had not noted yet that the name is somebody else's.
   return findHostVeth(host, possibleHostVeths(key))
-}
-
-function attempt<T>(failures: unknown[], step: () => T): T | undefined {
-  try {
-    return step()
-  } catch (error) {
-    failures.push(error)
-    return undefined
-  }
 }

@@ -5,6 +5,7 @@ import { collect } from '../ipam/gc.ts'
 import { ipamPlace } from '../ipam/plan.ts'
 import { Connection } from '../netlink/connection.ts'
 import { listLinks } from '../netlink/link.ts'
+import { attempt } from './attempt.ts'
 import type { Call } from './call.ts'
 import { partsOf } from './chain/chained-parts.ts'
 import { forgetTargets, staleAttachments } from './clean-up/stale.ts'
@@ -12,7 +13,7 @@ import { type Collection, deleteAll, staleIfbs, staleVeths } from './clean-up/st
 import { removeMacvlans } from './clean-up/stale-macvlans.ts'
 import { runDelegate } from './delegate.ts'
 import { unlimit } from './features/rate-limit.ts'
-import { markEnding, removePart } from './records/record.ts'
+import { allParts, markEnding, removePart } from './records/record.ts'
 import { runningAdds } from './records/running.ts'
 import { targetOfNetwork } from './target/resolve.ts'
 import { isOwnIpam, modeOf, type Target, usesSubnetFile } from './target/target.ts'
@@ -47,14 +48,6 @@ export function collectGarbage(call: Call): void {
 
 function isSame(a: ListedAttachment, b: ListedAttachment): boolean {
   return a.containerId === b.containerId && a.ifname === b.ifname
-}
-
-function attempt(failures: unknown[], step: () => void): void {
-  try {
-    step()
-  } catch (error) {
-    failures.push(error)
-  }
 }
 
 /** What a chained plugin has a part in; the rest is the business of the plugin before it. */
@@ -93,8 +86,6 @@ function collectAttached(call: Call, collection: Collection, failures: unknown[]
   }
   if (usesSubnetFile(call.role, call.conf)) attempt(failures, () => forgetTargets(call, keep))
 }
-
-const allParts = ['link', 'masquerade', 'aliases', 'ports', 'shaping'] as const
 
 function removeLinks(call: Call, collection: Collection, isAttached: boolean): void {
   using host = new Connection(call.deps.openNetlink('route'))

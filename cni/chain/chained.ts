@@ -5,6 +5,7 @@ import { type Prefix, parsePrefix } from '../../ip/prefix.ts'
 import { Connection } from '../../netlink/connection.ts'
 import type { Link } from '../../netlink/link.ts'
 import type { Netns } from '../../sys/netns.ts'
+import { attempt } from '../attempt.ts'
 import { type Call, keyOf } from '../call.ts'
 import { removeLegacyRules } from '../clean-up/legacy-rules.ts'
 import { CheckFailed } from '../errors.ts'
@@ -171,15 +172,6 @@ function deletePorts(call: Call, record: AttachmentRecord | undefined): void {
   using firewall = new Connection(call.deps.openNetlink('netfilter'))
   removeReferenceRules(firewall, what, call.deps)
   removeLegacyRules(call, what)
-}
-
-function attempt<T>(failures: unknown[], step: () => T): T | undefined {
-  try {
-    return step()
-  } catch (error) {
-    failures.push(error)
-    return undefined
-  }
 }
 
 /**

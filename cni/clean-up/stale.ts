@@ -1,4 +1,4 @@
-import { readdirSync, unlinkIfThere } from '#fs'
+import { unlinkIfThere } from '#fs'
 import type { ListedAttachment } from '../../conf/attachment-list.ts'
 import {
   type AttachmentKey,
@@ -8,7 +8,7 @@ import {
 } from '../../conf/attachment-record.ts'
 import { parseNetConf } from '../../conf/net-conf.ts'
 import type { Call } from '../call.ts'
-import { readIfThere, removeFile } from '../files.ts'
+import { namesIn, readIfThere, removeFile } from '../files.ts'
 import { readRecord } from '../records/record.ts'
 import { keyOfFile } from '../records/records.ts'
 import { savedFolder } from '../target/resolve.ts'
@@ -67,15 +67,5 @@ function networkOfFile(path: string): string | undefined {
     return parseNetConf(readIfThere(path) ?? '').name
   } catch {
     return undefined
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw error
   }
 }

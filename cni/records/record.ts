@@ -99,3 +99,7 @@ function parse(text: string | undefined, path: string): AttachmentRecord | undef
 function recordPath({ network, containerId, ifname }: AttachmentKey): string {
   return `${attachmentsFolder}/${attachmentFile(network, containerId, ifname)}`
 }
+
+/** The parts of a plugin that makes the link, and with them those that `heddle` has besides. */
+export const linkParts = ['link', 'masquerade', 'aliases'] as const
+export const allParts = [...linkParts, 'ports', 'shaping'] as const

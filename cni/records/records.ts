@@ -1,4 +1,3 @@
-import { readdirSync } from '#fs'
 import {
   type AttachmentKey,
   type AttachmentRecord,
@@ -7,7 +6,7 @@ import {
   RecordVersionError,
 } from '../../conf/attachment-record.ts'
 import { DecodeError } from '../../conf/errors.ts'
-import { readIfThere } from '../files.ts'
+import { namesIn, readIfThere } from '../files.ts'
 
 /**
  * The records of a network's attachments, or of every network's. What cannot be read, or was
@@ -26,16 +25,6 @@ export function listRecords(network?: string): AttachmentRecord[] {
     }
   }
   return records
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw error
-  }
 }
 
 function readOne(path: string): AttachmentRecord | undefined {

@@ -1,17 +1,12 @@
 import { readdirSync, readIfThere } from '#fs'
-
-/** One interface of one container. */
-export interface RunningAdd {
-  readonly containerId: string
-  readonly ifname: string
-}
+import type { ListedAttachment } from '../../conf/attachment-list.ts'
 
 /**
  * The containers that an ADD is at work on just now, by the environments of all processes: what is
  * half made may not be in a runtime's list yet. A process that cannot be looked at does not count.
  */
-export function runningAdds(proc = '/proc'): RunningAdd[] {
-  const found: RunningAdd[] = []
+export function runningAdds(proc = '/proc'): ListedAttachment[] {
+  const found: ListedAttachment[] = []
   for (const name of readdirSync(proc)) {
     if (!/^\d+$/.test(name)) continue
     const environment = readEnvironment(`${proc}/${name}/environ`)
