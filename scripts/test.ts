@@ -20,8 +20,9 @@ const checks: readonly (readonly [name: string, ...command: string[]])[] = [
 
 const full = process.argv.includes('--full')
 const environment = {
-  // The packaged Node and tools come first, whatever the machine has.
-  PATH: `${bin}:${process.env['PATH']}`,
+  // The packaged Node and tools come before the machine's, but for its network tools: a package
+  // brings a program called nft too.
+  PATH: `/usr/sbin:/sbin:${bin}:${process.env['PATH']}`,
   ...(full ? { HEDDLE_LONG_TESTS: '1' } : {}),
 }
 

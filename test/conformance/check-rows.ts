@@ -208,7 +208,7 @@ function damages(c: Case): Record<string, Damage> {
       runAt(c.host, ['ip', 'link', 'set', result.interfaces?.[1]?.name ?? '', 'nomaster']),
   }
   const rules: Record<string, Damage> = {
-    'the masquerading': () => runAt(c.host, ['nft', 'flush', 'ruleset']),
+    'the masquerading': () => runAt(c.host, ['/usr/sbin/nft', 'flush', 'ruleset']),
   }
   if (subject.kind === 'network') return { ...address, ...route, ...host, ...rules }
   return subject.kind === 'ptp' ? { ...address, ...rules } : address

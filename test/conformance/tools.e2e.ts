@@ -50,7 +50,8 @@ function bareRuntime(): Runtime {
 
 test('ADD, CHECK, STATUS, GC and DEL need no program on the host', async (t) => {
   for (const name of ['ip', 'nft', 'iptables', 'tc']) {
-    const { code } = await attemptAt(host(), [...hide, name, '-V'] as unknown as [string])
+    const command = [...hide, `/usr/sbin/${name}`, '-V'] as unknown as [string]
+    const { code } = await attemptAt(host(), command)
     t.true(code === 126 || code === 127, `${name} is hidden`)
   }
   const pods = podsOf(t, host())

@@ -150,7 +150,7 @@ ip -oneline addr | sed -E 's/^[0-9]+: //; s/ (valid|preferred)_lft .*//; s/ tent
 
 // Counters go on without anybody's doing.
 const rulesetScript = `
-nft list ruleset 2>/dev/null | sed -E 's/counter packets [0-9]+ bytes [0-9]+/counter/'`
+/usr/sbin/nft list ruleset 2>/dev/null | sed -E 's/counter packets [0-9]+ bytes [0-9]+/counter/'`
 
 // A lock, the place where the next search begins and other notes of the network's stay.
 const fileScript = `
