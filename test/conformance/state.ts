@@ -28,7 +28,7 @@ show() {
 }
 show "" ""
 for pod; do show "-netns $pod" " in $pod"; done
-echo '## rule'; /usr/sbin/nft list ruleset 2>/dev/null
+echo '## rule'; /usr/sbin/nft list ruleset || exit
 echo '## qdisc'; tc qdisc show | grep -Ev 'qdisc (noqueue|noop) '
 files() {
   [ ! -d "$1" ] || (cd "$1" && grep -ra --exclude=lock --exclude='last_reserved_ip.*' '' . | tr '\\r' ' ' | sort)

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import type { Host, Pod } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
@@ -11,6 +10,7 @@ import {
   podOn,
   runPlugin,
 } from './cni-support.ts'
+import { testWith } from './installed.ts'
 
 const conf = {
   cniVersion: '1.0.0',
@@ -199,8 +199,7 @@ function inject(call: string, n: number, fault: string): string[] {
   return ['strace', '-qq', '-o', '/dev/null', '-e', `inject=${call}:${fault}:when=${n}`]
 }
 
-const canTrace = ['/usr/bin/strace', '/bin/strace'].some((path) => existsSync(path))
-const testWithTrace = canTrace ? test : test.skip
+const testWithTrace = testWith('strace')
 
 /** An error for each call that changes something, and which of its calls in one ADD may have it. */
 const faults: readonly { call: string; errno: string; numbers: readonly number[] }[] = [

@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { dist } from '../../scripts/lab/heddle.ts'
 import type { Host, Pod } from '../../scripts/lab/lab.ts'
 import { attemptAt, runAt } from '../../scripts/lab/place.ts'
@@ -17,10 +16,10 @@ import {
   stateOf,
 } from './cni-faults-support.ts'
 import { bareHost, changes, ipJson, type PluginAnswer, podOn } from './cni-support.ts'
+import { testWith } from './installed.ts'
 import { nth } from './support.ts'
 
-const canTrace = ['/usr/bin/strace', '/bin/strace'].some((path) => existsSync(path))
-const testWithTrace = canTrace ? test : test.skip
+const testWithTrace = testWith('strace')
 
 const runs = Number(process.env['HEDDLE_FAULT_RUNS'] ?? 1000)
 const seed = Number(process.env['HEDDLE_SEED'] ?? Date.now() % 1_000_000)

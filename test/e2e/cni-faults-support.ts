@@ -77,7 +77,7 @@ place() {
 }
 place
 for name in $(ls /run/netns); do place "-n $name"; done
-bridge -oneline link; /usr/sbin/nft list ruleset
+bridge -oneline link; /usr/sbin/nft list ruleset || exit
 for folder in /var/lib/cni /run/heddle /var/lib/heddle; do
   find "$folder" -type f ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.heddle/*/freed' ! -path '*/.heddle/*/state' -print -exec cat {} ';' -exec echo ';' 2>/dev/null
 done

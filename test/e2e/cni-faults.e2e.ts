@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { dist } from '../../scripts/lab/heddle.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import {
@@ -15,9 +14,9 @@ import {
   type Verb,
 } from './cni-faults-support.ts'
 import { bareHost, changes, podOn } from './cni-support.ts'
+import { testWith } from './installed.ts'
 
-const canTrace = ['/usr/bin/strace', '/bin/strace'].some((path) => existsSync(path))
-const testWithTrace = canTrace ? test : test.skip
+const testWithTrace = testWith('strace')
 
 /** More points than this in one verb are sampled, unless there is time for all of them. */
 const budget = process.env['HEDDLE_LONG_TESTS'] ? Number.POSITIVE_INFINITY : 100

@@ -204,7 +204,8 @@ place() {
 }
 place
 for name in c0 c1 n1; do place "-netns $name"; done
-/usr/sbin/nft list ruleset | grep -oE 'comment "[^" ]+ [^" ]+ [^" ]+"' | sort
+rules=$(/usr/sbin/nft list ruleset) || exit
+printf '%s\\n' "$rules" | grep -oE 'comment "[^" ]+ [^" ]+ [^" ]+"' | sort
 for folder in /var/lib /run /etc /dev/shm; do
   find "$folder" -newer ${plugins}/fake-ipam ! -type d ! -type s ! -path '/run/netns/*' ! -path '/run/lab/*' ! -path '/run/heddle-lab/*' \\
     ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.heddle/*/freed' ! -path '*/.heddle/*/state' -print

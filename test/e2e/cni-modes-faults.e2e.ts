@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
 import test from 'ava'
 import type { Host, Pod } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import { bareHost, changes, dump, ipJson, mustRun, podOn, runPlugin } from './cni-support.ts'
+import { testWith } from './installed.ts'
 
 const v4 = { subnet: '10.88.0.0/24' }
 const v6 = { subnet: 'fd00:88::/64' }
@@ -100,8 +100,7 @@ test('heddle ADD in mode macvlan tells a host without default route, and a paren
   t.like(down.json, { code: 102, msg: 'master "eth0" is down' })
 })
 
-const canTrace = ['/usr/bin/strace', '/bin/strace'].some((path) => existsSync(path))
-const testWithTrace = canTrace ? test : test.skip
+const testWithTrace = testWith('strace')
 
 testWithTrace('heddle ADD in mode macvlan names the module that a kernel lacks', async (t) => {
   const host = await bareHost(t, 'module')

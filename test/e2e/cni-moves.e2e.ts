@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import test from 'ava'
 import { type Host, hostFile } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import { bareHost, changes, dump, ipJson, mustRun, podOn, runPlugin } from './cni-support.ts'
+import { testWith } from './installed.ts'
 
 const v4 = { subnet: '10.88.0.0/24' }
 const v6 = { subnet: 'fd00:88::/64' }
@@ -109,7 +110,7 @@ test('heddle refuses a new subnet while something uses the old one, and says wha
 })
 
 const forward = '/usr/sbin/iptables-nft'
-const testWithIptables = existsSync(forward) ? test : test.skip
+const testWithIptables = testWith(forward)
 
 testWithIptables(
   'heddle lets packets through where FORWARD drops, and CHECK says when they are not',

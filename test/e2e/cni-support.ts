@@ -140,7 +140,7 @@ const networkScript = `
 ip -oneline -details link | sed -E 's/ (gc|hello|tcn|forward_delay|topology_change|message_age|hold)_timer +[0-9.]+//g'
 ip -oneline addr | sed -E 's/ (valid|preferred)_lft [^ ]+//g'
 ip route show table all; ip -6 route show table all; ip neigh show nud permanent
-/usr/sbin/nft list ruleset 2>/dev/null; bridge -oneline link`
+/usr/sbin/nft list ruleset || exit; bridge -oneline link`
 
 /**
  * The lock, where the next search begins, what was freed lately, and what is known of others'

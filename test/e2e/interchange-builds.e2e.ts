@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import type { Host } from '../../scripts/lab/lab.ts'
 import { startPinging } from '../../scripts/lab/ping.ts'
 import { runAt } from '../../scripts/lab/place.ts'
+import { testUnless, testWith } from './installed.ts'
 import { buildPrevious } from './interchange-previous.ts'
 import {
   addChain,
@@ -30,7 +31,6 @@ import {
   pluginFolder,
   podman,
   type Traces,
-  testWith,
   tracesOn,
   writeOn,
 } from './runtimes-support.ts'
@@ -39,10 +39,9 @@ import { hostsFor, nth } from './support.ts'
 const previous: PluginSet = { title: 'the previous build', folder: '/run/lab/previous' }
 const built = await buildPrevious()
 const tree = 'tree' in built ? built.tree : ''
-const reason = 'reason' in built ? ` (${built.reason})` : ''
 /** podman, and the plugins that it would use. */
 const testWithBoth = testWith('podman', 'runc', 'conmon', 'busybox', '/usr/lib/cni/portmap')
-const testPrevious = tree === '' ? test.skip : test
+const testPrevious = testUnless('reason' in built ? built.reason : undefined)
 
 /** The reference's chain without published ports, which the previous build did not know. */
 const bridgeOnly: ConfList = { ...chainOf(), plugins: chainOf().plugins.slice(0, 1) }
@@ -83,7 +82,7 @@ for (const [list, called] of [
   [bridgeOnly, 'bridge'],
 ] as const) {
   testPrevious(
-    `under the name ${called}: each build detaches what the other attached${reason}`,
+    `under the name ${called}: each build detaches what the other attached`,
     async (t) => {
       const [here, before] = await hostWithBoth(t, `builds-${called}`, list)
       for (const [add, del] of [
@@ -102,7 +101,7 @@ for (const [list, called] of [
 }
 
 testPrevious(
-  `published ports, which the previous build does not know, go with the next GC when it detached${reason}`,
+  `published ports, which the previous build does not know, go with the next GC when it detached`,
   async (t) => {
     const list = heddleOnly
     const [here, before] = await hostWithBoth(t, 'builds-ports', list)
@@ -122,7 +121,7 @@ testPrevious(
 )
 
 testPrevious(
-  `three containers of this build go by this build, the previous one and Debian's plugins${reason}`,
+  `three containers of this build go by this build, the previous one and Debian's plugins`,
   async (t) => {
     const list = bridgeOnly
     const [here, before] = await hostWithBoth(t, 'builds-three', list)
@@ -156,7 +155,7 @@ const alone = {
 }
 
 testPrevious(
-  `podman: a container stays reachable while the plugins are replaced, and the new ones detach it${reason}`,
+  `podman: a container stays reachable while the plugins are replaced, and the new ones detach it`,
   async (t) => {
     const here = nth(await hostsFor(t, { name: 'upgrade', count: 1 }), 0)
     await ownPluginFolder(here, [])

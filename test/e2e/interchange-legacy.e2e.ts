@@ -2,6 +2,7 @@ import { delimiter } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import type { Host } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
+import { testWith } from './installed.ts'
 import {
   addChain,
   chainOf,
@@ -13,7 +14,7 @@ import {
   type PluginSet,
   wanted,
 } from './interchange-support.ts'
-import { testWith } from './runtimes-support.ts'
+
 import { hostsFor, nth } from './support.ts'
 
 const folder = '/run/lab/legacy'

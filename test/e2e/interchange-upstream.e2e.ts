@@ -1,4 +1,4 @@
-import test from 'ava'
+import { testUnless } from './installed.ts'
 import { oursThenReference, referenceThenOurs, vanishedThenOurs } from './interchange-directions.ts'
 import { chainOf } from './interchange-support.ts'
 import { goInstall } from './runtimes-go.ts'
@@ -15,17 +15,12 @@ for (const backend of ['iptables', 'nftables'] as const) {
   const inTitle = `what ${title} attached with ${backend}, heddle detaches`
   const goneTitle = `${inTitle}, also when the namespace is gone`
   const outTitle = `what heddle attached, ${title} with ${backend} detaches but for its firewall elements`
-  if ('reason' in built) {
-    for (const each of [inTitle, goneTitle, outTitle]) {
-      test.skip(`${each} (${built.reason})`, () => undefined)
-    }
-  } else {
-    const reference = { title, folder: built.folder }
-    const swap = { reference, name: `upstream-${backend}` }
-    test(inTitle, (t) => referenceThenOurs(t, { ...swap, list }))
-    test(goneTitle, (t) => vanishedThenOurs(t, { ...swap, list }))
-    // iptables is upstream's choice where both can be had; heddle refuses to be told so.
-    const bothTake = backend === 'iptables' ? chainOf() : list
-    test(outTitle, (t) => oursThenReference(t, { ...swap, list: bothTake }))
-  }
+  const define = testUnless('reason' in built ? built.reason : undefined)
+  const reference = { title, folder: 'folder' in built ? built.folder : '' }
+  const swap = { reference, name: `upstream-${backend}` }
+  define(inTitle, (t) => referenceThenOurs(t, { ...swap, list }))
+  define(goneTitle, (t) => vanishedThenOurs(t, { ...swap, list }))
+  // iptables is upstream's choice where both can be had; heddle refuses to be told so.
+  const bothTake = backend === 'iptables' ? chainOf() : list
+  define(outTitle, (t) => oursThenReference(t, { ...swap, list: bothTake }))
 }

@@ -1,21 +1,14 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { dist } from '../../scripts/lab/heddle.ts'
 import { attempt, type Command, mapLimit, type Outcome } from '../../scripts/lab/run.ts'
+import { testWith } from './installed.ts'
 
 const ours = join(dist, 'heddle-ipam')
 const upstreams = '/usr/lib/cni/host-local'
-const withUpstream = existsSync(upstreams) ? test : test.skip
+const withUpstream = testWith(upstreams)
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
 
 /** A data folder of one network in 10.91.0.0/16. */

@@ -1,15 +1,16 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { execa } from 'execa'
 import { dist } from '../../scripts/lab/heddle.ts'
 import { attempt, type Outcome } from '../../scripts/lab/run.ts'
+import { testWith } from './installed.ts'
 
 const ours = join(dist, 'heddle-ipam')
 const upstreams = '/usr/lib/cni/host-local'
-const withUpstream = existsSync(upstreams) ? test : test.skip
+const withUpstream = testWith(upstreams)
 
 /** The addresses of a network's folder and what their files hold. */
 type Files = Readonly<Record<string, string>>

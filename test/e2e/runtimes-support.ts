@@ -1,30 +1,16 @@
-import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { type Host, hostFile, type Lab } from '../../scripts/lab/lab.ts'
 import { attemptAt, type Place, runAt, startAt } from '../../scripts/lab/place.ts'
 import { type Outcome, run, until } from '../../scripts/lab/run.ts'
+import { testWith } from './installed.ts'
 
 /** Where Debian's podman and containerd look for plugins. */
 export const pluginFolder = '/usr/lib/cni'
 
 /** An image with nothing but busybox. */
 export const image = 'localhost/heddle/busybox:1'
-
-/** `test` where these programs and files are installed, otherwise `test.skip` with the reason in the title. */
-export function testWith(
-  ...needed: readonly string[]
-): (title: string, body: (t: ExecutionContext) => Promise<void>) => void {
-  const missing = needed.find((name) => !isInstalled(name))
-  if (missing === undefined) return test
-  return (title, body) => test.skip(`${title} (${missing} is not installed)`, body)
-}
-
-function isInstalled(name: string): boolean {
-  if (name.startsWith('/')) return existsSync(name)
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
-  return folders.some((folder) => existsSync(join(folder, name)))
-}
 
 /** For tests that run containers by podman. */
 export const testPodman = testWith('podman', 'runc', 'conmon', 'busybox')
@@ -150,7 +136,8 @@ ip -oneline addr | sed -E 's/^[0-9]+: //; s/ (valid|preferred)_lft .*//; s/ tent
 
 // Counters go on without anybody's doing.
 const rulesetScript = `
-/usr/sbin/nft list ruleset 2>/dev/null | sed -E 's/counter packets [0-9]+ bytes [0-9]+/counter/'`
+rules=$(/usr/sbin/nft list ruleset) || exit
+echo "$rules" | sed -E 's/counter packets [0-9]+ bytes [0-9]+/counter/'`
 
 // A lock, the place where the next search begins and other notes of the network's stay.
 const fileScript = `
