@@ -4,7 +4,6 @@ import { TC_ACT_STOLEN, TC_U32_TERMINAL, TCA_EGRESS_REDIR, u32Options } from './
 import { decodeBody } from './codec/struct.ts'
 import { writeAttr } from './codec/table.ts'
 import {
-  RTM_DELTFILTER,
   RTM_GETTFILTER,
   RTM_NEWTFILTER,
   TC_H_INGRESS_FILTERS,
@@ -75,16 +74,6 @@ export function listIngressFilters({ index }: { readonly index: number }): Reque
     body: encode((out) => tcmsg.write(out, { index, parent: TC_H_INGRESS_FILTERS })),
     op: `list filters of link ${index}`,
     decode: (_, payload) => decodeFilter(payload),
-  }
-}
-
-/** Removes all filters of what a link receives. */
-export function deleteIngressFilters({ index }: { readonly index: number }): Request {
-  return {
-    type: RTM_DELTFILTER,
-    flags: 0,
-    body: encode((out) => tcmsg.write(out, { index, parent: TC_H_INGRESS_FILTERS })),
-    op: `delete the filters of link ${index}`,
   }
 }
 

@@ -64,23 +64,6 @@ export function newIntervalElements(ranges: readonly Range[], family: Family): S
     : rangeElements(ranges)
 }
 
-/** The element for all pairs of these two ranges, for an interval set of `ADDRESS . ADDRESS`. */
-export function pairElement(source: Range, destination: Range): SetElement {
-  return {
-    key: pairBytes(source.first, destination.first),
-    keyEnd: pairBytes(source.last, destination.last),
-  }
-}
-
-function pairBytes(a: Address, b: Address): Uint8Array {
-  const first = addressToBytes(a)
-  const second = addressToBytes(b)
-  const pair = new Uint8Array(first.length + second.length)
-  pair.set(first)
-  pair.set(second, first.length)
-  return pair
-}
-
 /** Reads the elements of an interval set of addresses, in any order, back to ranges in order. */
 export function elementRanges(elements: readonly SetElement[]): Range[] {
   const bounds = elements

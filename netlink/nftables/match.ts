@@ -15,7 +15,6 @@ import {
   NFT_REG_VERDICT,
   NFT_REG32_00,
   NFTA_FIB_F_DADDR,
-  NFTA_FIB_F_SADDR,
 } from './expression.ts'
 import type { VerdictName } from './value.ts'
 
@@ -109,26 +108,9 @@ export function addressIs(side: Side, prefix: Prefix, { not }: MatchOptions = {}
   ]
 }
 
-/** `ip saddr . ip daddr @SET`: the packet's two ends, in a set of pairs. */
-export function addressPairIn(set: { name: string; family: Family }): Expression[] {
-  const { family, name } = set
-  const length = addressBits(family) / 8
-  const second = partRegisters([length, length])[1] ?? dreg
-  return [
-    loadAddress('source', family, length),
-    loadAddress('destination', family, length, second),
-    { name: 'lookup', attrs: { set: name, sreg } },
-  ]
-}
-
 /** `fib daddr type local`: the packet is for an address of this host. In a chain that has a hook. */
 export function destinationIsLocal(options: MatchOptions = {}): Expression[] {
   return fibTypeIs(NFTA_FIB_F_DADDR, RTN_LOCAL, options)
-}
-
-/** `fib saddr type local`: the packet is from an address of this host. */
-export function sourceIsLocal(options: MatchOptions = {}): Expression[] {
-  return fibTypeIs(NFTA_FIB_F_SADDR, RTN_LOCAL, options)
 }
 
 function fibTypeIs(flags: number, type: number, { not }: MatchOptions): Expression[] {
@@ -159,23 +141,6 @@ export function interfaceIs(
   return [
     { name: 'meta', attrs: { key: direction === 'input' ? 'iifname' : 'oifname', dreg } },
     { name: 'cmp', attrs: { sreg, op: not ? 'neq' : 'eq', data: { value } } },
-  ]
-}
-
-/** `meta l4proto PROTOCOL`; in IPv6 it is the one after the extension headers. */
-export function protocolIs(protocol: TransportProtocol, { not }: MatchOptions = {}): Expression[] {
-  const value = Uint8Array.of(transportProtocols[protocol])
-  return [
-    { name: 'meta', attrs: { key: 'l4proto', dreg } },
-    { name: 'cmp', attrs: { sreg, op: not ? 'neq' : 'eq', data: { value } } },
-  ]
-}
-
-/** `meta l4proto @SET`, a set of `inet_proto`. */
-export function protocolIn(set: string): Expression[] {
-  return [
-    { name: 'meta', attrs: { key: 'l4proto', dreg } },
-    { name: 'lookup', attrs: { set, sreg } },
   ]
 }
 

@@ -98,13 +98,6 @@ export function endpointData({ address, port }: Endpoint): Uint8Array {
   return data
 }
 
-/** Undoes `endpointData`; undefined for bytes it did not make. */
-export function readEndpoint(data: Uint8Array): Endpoint | undefined {
-  const length = data.length - 4
-  const address = length > 0 ? addressFromBytes(data.subarray(0, length)) : undefined
-  return address && { address, port: getPort(data, length) }
-}
-
 function protocolName(number: number | undefined): TransportProtocol | undefined {
   for (const name in transportProtocols) {
     if (transportProtocols[name as TransportProtocol] === number) return name as TransportProtocol

@@ -5,7 +5,7 @@
  */
 import { Connection } from '../../netlink/connection.ts'
 import { NetlinkError } from '../../netlink/errors.ts'
-import { deleteIngressFilters, listIngressFilters, redirectIngress } from '../../netlink/filter.ts'
+import { listIngressFilters, redirectIngress } from '../../netlink/filter.ts'
 import { addLink, deleteLinks, getLink, listLinks, setLink } from '../../netlink/link.ts'
 import { deleteQdisc, handle, listQdiscs, replaceQdisc } from '../../netlink/qdisc.ts'
 import { openNetlink } from '../../sys/netlink-socket.ts'
@@ -57,7 +57,6 @@ function show() {
 function unshape(): unknown {
   const index = indexOf('veth0')
   const errors = host.batch([
-    deleteIngressFilters({ index }),
     deleteQdisc({ index }),
     deleteQdisc({ index }),
     deleteQdisc({ index, parent: 'ingress' }),

@@ -1,7 +1,7 @@
 import { RTM_NEWLINK } from '../../../netlink/codec/link.ts'
 import type { Request } from '../../../netlink/codec/message.ts'
 import { RTM_NEWQDISC, RTM_NEWTFILTER } from '../../../netlink/codec/traffic.ts'
-import { deleteIngressFilters, redirectIngress } from '../../../netlink/filter.ts'
+import { redirectIngress } from '../../../netlink/filter.ts'
 import { addLink, deleteLinks, setLink } from '../../../netlink/link.ts'
 import { deleteQdisc, handle, replaceQdisc } from '../../../netlink/qdisc.ts'
 import { PEER, type ReplyCase, type RequestCase } from './cases.ts'
@@ -122,11 +122,6 @@ export const trafficReplies: readonly ReplyCase[] = [
 ]
 
 export const trafficUndoCases: readonly RequestCase[] = [
-  {
-    name: 'filters deleted',
-    command: 'tc filter del dev veth0 ingress',
-    ours: deleteIngressFilters({ index: veth }),
-  },
   {
     name: 'ingress deleted',
     command: 'tc qdisc del dev veth0 ingress',

@@ -5,21 +5,14 @@ import { addressToBytes, parseAddress } from '../../../ip/address.ts'
 import { type Prefix, parsePrefix } from '../../../ip/prefix.ts'
 import { priorities } from '../../../netlink/nftables/chain.ts'
 import type { Expression } from '../../../netlink/nftables/expression.ts'
-import { pairElement, prefixRange } from '../../../netlink/nftables/interval.ts'
 import {
   addressIs,
-  addressPairIn,
   addressVerdict,
-  counter,
   destinationIsLocal,
   familyIs,
   interfaceIs,
   masquerade,
-  protocolIn,
-  protocolIs,
-  sourceIsLocal,
   statusHas,
-  transportProtocols,
   verdict,
 } from '../../../netlink/nftables/match.ts'
 import {
@@ -71,10 +64,6 @@ const [container4, container6, host4, host6] = addresses(
   '192.0.2.1',
   '2001:db8::1',
 )
-const [near4, near6] = [
-  prefixes('10.88.0.0/16', '10.88.0.5/32'),
-  prefixes('fd00:88::/64', 'fd00:88::5/128'),
-]
 
 function portMap(family: 4 | 6, byAddress: boolean): SetSpec {
   const [container, host] = family === 4 ? [container4, host4] : [container6, host6]
@@ -98,14 +87,6 @@ function portMap(family: 4 | 6, byAddress: boolean): SetSpec {
   }
 }
 
-function nearSet(family: 4 | 6): SetSpec {
-  const [source, destination] = (family === 4 ? near4 : near6).map(prefixRange)
-  if (!source || !destination) throw new Error('a prefix above is none')
-  const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-  const elements = [pairElement(source, destination)]
-  return { name: `near${family}`, key: [type, type], flags: ['interval'], elements }
-}
-
 const rulesOf = (...rules: readonly (readonly Expression[])[]): Rule[] =>
   rules.map((expressions) => ({ expressions }))
 
@@ -117,7 +98,6 @@ export const portsSample: TableSpec = {
     ...([4, 6] as const).flatMap((family) => [
       portMap(family, false),
       portMap(family, true),
-      nearSet(family),
     ]),
     {
       name: 'places',
@@ -129,12 +109,6 @@ export const portsSample: TableSpec = {
         data: { code: 'jump', chain: 'ports' },
         comment: 'loopback',
       })),
-    },
-    {
-      name: 'protocols',
-      key: ['inet_proto'],
-      flags: ['constant'],
-      elements: Object.values(transportProtocols).map((number) => ({ key: Uint8Array.of(number) })),
     },
   ],
   chains: [
@@ -157,7 +131,6 @@ export const portsSample: TableSpec = {
           ...prefixes('127.0.0.0/8').flatMap((loopback) => addressIs('destination', loopback)),
           verdict('drop'),
         ],
-        [...sourceIsLocal({ not: true }), counter(), verdict('return')],
       ),
     },
     {
@@ -165,10 +138,8 @@ export const portsSample: TableSpec = {
       base: { type: 'nat', hook: 'prerouting', priority: priorities.dstnat + 5, policy: 'accept' },
       rules: rulesOf(
         [...destinationIsLocal(), verdict('jump', 'ports')],
-        [...protocolIn('protocols'), ...destinationIsLocal(), verdict('jump', 'ports')],
         [...familyIs(4), ...addressVerdict('destination', { name: 'places', family: 4 })],
         [...familyIs(6), ...destinationIsLocal(), verdict('jump', 'ports')],
-        [...protocolIs('udp', { not: true }), verdict('return')],
       ),
     },
     {
@@ -183,7 +154,6 @@ export const portsSample: TableSpec = {
         ...([4, 6] as const).map((family) => [
           ...statusHas('dnat'),
           ...familyIs(family),
-          ...addressPairIn({ name: `near${family}`, family }),
           masquerade(),
         ]),
       ),
