@@ -26,6 +26,9 @@ const environment = {
   ...(full ? { HEDDLE_LONG_TESTS: '1' } : {}),
 }
 
+/** What failed, said once more at the end: the last lines are what one sees of a long log. */
+const failures: string[] = []
+
 function say(text: string): void {
   process.stdout.write(`${text}\n`)
 }
@@ -50,6 +53,7 @@ async function runCheck(name: string, command: readonly string[]): Promise<Count
     return { passed: 1, failed: 0, skipped: 0 }
   }
   say(`${result.all ?? ''}\nFAILED: ${name} (${seconds(began)}): ${result.shortMessage}`)
+  failures.push(name)
   return { passed: 0, failed: 1, skipped: 0 }
 }
 
@@ -78,6 +82,7 @@ async function runTests(
     if (point) {
       counts[point.outcome]++
       showing = point.outcome === 'failed'
+      if (showing) failures.push(point.title)
       if (showing || options.everyTest) say(`${point.outcome}: ${point.title}`)
     } else if (showing || line.startsWith('Bail out')) {
       say(line)
@@ -87,6 +92,7 @@ async function runTests(
   // A crash that no test point told of must not pass.
   if (result.failed && counts.failed === 0) {
     say(result.shortMessage ?? `${name} failed`)
+    failures.push(name)
     counts.failed++
   }
   say(`${counts.failed === 0 ? 'ok' : 'FAILED'}: ${name}: ${summary(counts)} (${seconds(began)})`)
@@ -116,5 +122,6 @@ async function main(): Promise<Counts> {
 }
 
 const counts = await main()
+for (const name of failures) say(`failed: ${name}`)
 say(summary(counts))
 process.exitCode = counts.failed === 0 ? 0 : 1

@@ -136,7 +136,26 @@ export function changes(before: readonly string[], after: readonly string[]): st
   ]
 }
 
+/**
+ * First waits, for 3 s at the most, until the kernel has noticed which bridges lost their last port
+ * or got their first: it does so up to a second later, and the routes look different then.
+ */
 const networkScript = `
+for turn in $(seq 60); do
+  late=
+  for bridge in /sys/class/net/*/bridge; do
+    [ -e "$bridge" ] || continue
+    link=\${bridge%/bridge}
+    wanted=down
+    for port in "$link"/brif/*; do
+      [ -e "$port" ] && grep -qx up "/sys/class/net/\${port##*/}/operstate" && wanted=up
+    done
+    state=$(cat "$link/operstate")
+    [ "$state" = "$wanted" ] || [ "$(($(cat "$link/flags") & 1))" = 0 ] || late=$link
+  done
+  [ -n "$late" ] || break
+  sleep 0.05
+done
 ip -oneline -details link | sed -E 's/ (gc|hello|tcn|forward_delay|topology_change|message_age|hold)_timer +[0-9.]+//g'
 ip -oneline addr | sed -E 's/ (valid|preferred)_lft [^ ]+//g'
 ip route show table all; ip -6 route show table all; ip neigh show nud permanent
