@@ -34,13 +34,9 @@ const collecting = async () => (await import('./cni/parts/collecting.ts')).colle
 const branching = async () => (await import('./cni/parts/branching.ts')).branching
 const readying = async () => (await import('./cni/parts/readying.ts')).readying
 const cleaning = async () => (await import('./cni/parts/cleaning.ts')).cleaning
-const nothingMore = async () => attaching
 
 /** Where the code is that a plain ADD or DEL does without. */
 const parts: Readonly<Record<LoaderName, () => Promise<Partial<Loaders>>>> = {
-  add: nothingMore,
-  del: nothingMore,
-  firewall: nothingMore,
   check: inspecting,
   status: inspecting,
   loopback: inspecting,

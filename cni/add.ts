@@ -63,7 +63,7 @@ function attach<Conf extends AttachConf, Found>(
   target: Target,
 ): void {
   const { deps, invocation } = call
-  const conf = mode.read(target, readArgs(invocation, target.conf), call.version)
+  const conf = mode.read(target, readArgs(invocation, target.conf), call)
   const key = keyOf(call)
   const aliases = readAliases(call.conf)
   const earlier = findRecord(key)

@@ -55,7 +55,10 @@ export interface Loaders {
   firewall(): Omit<typeof import('../firewall/masquerade.ts'), 'pruneMasquerade'>
 }
 
-export type LoaderName = keyof Loaders
+/** Code that every run has from the start. */
+export type Attaching = Pick<Loaders, 'add' | 'del' | 'firewall'>
+
+export type LoaderName = Exclude<keyof Loaders, keyof Attaching>
 
 /** Code was asked for that this run has not loaded. */
 export class NotLoaded extends Error {
@@ -75,9 +78,7 @@ function missing(loader: LoaderName): () => never {
 }
 
 /** Nothing loaded yet: to be spread under what is. */
-export const unloaded: Loaders = {
-  add: missing('add'),
-  del: missing('del'),
+export const unloaded: Omit<Loaders, keyof Attaching> = {
   check: missing('check'),
   status: missing('status'),
   gc: missing('gc'),
@@ -87,7 +88,6 @@ export const unloaded: Loaders = {
   otherwise: missing('otherwise'),
   preparing: missing('preparing'),
   cleaning: missing('cleaning'),
-  firewall: missing('firewall'),
 }
 
 /** One run of the plugin on a configuration. */

@@ -8,6 +8,7 @@ import type { Link } from '../../netlink/link.ts'
 import { type Call, keyOf } from '../call.ts'
 import { findLink } from '../link.ts'
 import { writePart } from '../records/record.ts'
+import { amountKeys } from '../target/wanted-features.ts'
 import type { Undo } from '../undo.ts'
 import { createIfb, findIfb, ifbNameFor, removeIfbs } from './ifb.ts'
 import { limitRate, type RateLimit, rateFault, redirectThrough, unlimit } from './rate-limit.ts'
@@ -34,8 +35,6 @@ export function readBandwidth(conf: NetConf): Bandwidth | undefined {
   if (!ingress && !egress) return undefined
   return { ...(ingress && { ingress }), ...(egress && { egress }) }
 }
-
-const amountKeys = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const
 
 function refuseSubnets(wanted: FeatureConf | BandwidthConf): void {
   for (const key of ['unshapedSubnets', 'shapedSubnets']) {

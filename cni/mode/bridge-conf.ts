@@ -2,15 +2,11 @@ import { ConfigError, UnsupportedFieldError } from '../../conf/errors.ts'
 import type { NetConf } from '../../conf/net-conf.ts'
 import type { CniArgs } from '../protocol/args.ts'
 import { interfaceNameFault } from '../protocol/env.ts'
-import { requirePrintable } from '../protocol/result.ts'
-import type { CniVersion } from '../protocol/versions.ts'
 import {
   type AttachConf,
-  hasDns,
-  readIpam,
-  readMac,
+  type Reader,
   readMtu,
-  readRuntimeDns,
+  readShared,
   refuseOthers,
 } from '../target/attach-conf.ts'
 import type { Target } from '../target/target.ts'
@@ -32,41 +28,43 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   ipMasqBackend: [undefined, '', 'nftables'],
 }
 
+/** Keys of mode macvlan. The reference bridge plugin knows none of them, and takes anything there. */
+const macvlanKeys: Readonly<Record<string, readonly unknown[]>> = {
+  master: [undefined, ''],
+  macvlanMode: [undefined, ''],
+  bcqueuelen: [undefined],
+  linkInContainer: [undefined, false],
+}
+
 /**
  * Reads a bridge network's configuration.
  * @throws ConfigError in the reference plugins' words; UnsupportedFieldError for a key that is
  * known there and not built here; CniError when the version cannot print the result.
  */
-export function readBridgeConf(target: Target, args: CniArgs, version: CniVersion): BridgeConf {
-  const { conf } = target
-  refuseUnusable(conf)
-  const ipam = readIpam(conf, args)
-  requirePrintable(version, ipam.kind !== 'none')
+export function readBridgeConf(
+  { conf }: Target,
+  args: CniArgs,
+  { role, version }: Reader,
+): BridgeConf {
+  refuseUnusable(conf, role)
+  const shared = readShared(conf, args, { version, making: 'make veth pair' })
   const mtu = readMtu(conf.mtu)
-  const mac = readMac(conf, args, 'make veth pair')
-  const runtimeDns = readRuntimeDns(conf)
-  const isDefaultGateway = conf.isDefaultGateway === true
   return {
+    ...shared,
     bridge: readBridgeName(conf),
-    isGateway: isDefaultGateway || conf.isGateway === true,
-    isDefaultGateway,
+    isGateway: shared.isDefaultGateway || conf.isGateway === true,
     forceAddress: conf.forceAddress === true,
-    masquerade: conf.ipMasq === true && ipam.kind !== 'none',
+    masquerade: conf.ipMasq === true && shared.ipam.kind !== 'none',
     ...(mtu !== undefined && { mtu }),
     hairpin: conf.hairpinMode === true,
     promiscuous: conf.promiscMode === true,
     isolated: conf.portIsolation === true,
-    detectDuplicates: conf.enabledad === true,
     containerUp: conf.disableContainerInterface !== true,
-    ...(mac && { mac }),
-    ...(hasDns(conf.dns) && { dns: conf.dns }),
-    ...(runtimeDns && { runtimeDns }),
-    ipam,
   }
 }
 
 /** Every key of the reference bridge plugin is either implemented or refused, never ignored. */
-function refuseUnusable(conf: NetConf): void {
+function refuseUnusable(conf: NetConf, role: Reader['role']): void {
   const { vlan = 0, ipMasqBackend = '', mode = '' } = conf
   if (conf.hairpinMode && conf.promiscMode) {
     const both = 'cannot set hairpin mode and promiscuous mode at the same time'
@@ -82,9 +80,14 @@ function refuseUnusable(conf: NetConf): void {
     )
   }
   if (mode !== '' && mode !== 'bridge') {
-    throw new UnsupportedFieldError('mode', mode, 'the modes are bridge, ptp and macvlan')
+    const advice =
+      role === 'heddle'
+        ? 'the modes are bridge, ptp and macvlan'
+        : `modes are for type heddle; ${role} makes a bridge`
+    throw new UnsupportedFieldError('mode', mode, advice)
   }
   refuseOthers(conf, harmless, 'heddle does not do this')
+  if (role === 'heddle') refuseOthers(conf, macvlanKeys, 'it is for mode macvlan')
   refuseIpam(conf)
 }
 

@@ -2,16 +2,7 @@ import { ConfigError } from '../../conf/errors.ts'
 import type { NetConf } from '../../conf/net-conf.ts'
 import type { CniArgs } from '../protocol/args.ts'
 import { interfaceNameFault } from '../protocol/env.ts'
-import { requirePrintable } from '../protocol/result.ts'
-import type { CniVersion } from '../protocol/versions.ts'
-import {
-  type AttachConf,
-  hasDns,
-  readIpam,
-  readMac,
-  readRuntimeDns,
-  refuseOthers,
-} from '../target/attach-conf.ts'
+import { type AttachConf, type Reader, readShared, refuseOthers } from '../target/attach-conf.ts'
 import type { Target } from '../target/target.ts'
 
 /** Who of the macvlans on one parent reach each other (uapi/linux/if_link.h). */
@@ -49,27 +40,17 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
  * @throws ConfigError in the reference plugin's words; UnsupportedFieldError for a key that has no
  * meaning here; CniError when the version cannot print the result.
  */
-export function readMacvlanConf(target: Target, args: CniArgs, version: CniVersion): MacvlanConf {
-  const { conf } = target
+export function readMacvlanConf({ conf }: Target, args: CniArgs, { version }: Reader): MacvlanConf {
   refuseOthers(conf, harmless, 'it has no meaning in mode macvlan')
-  const ipam = readIpam(conf, args)
-  requirePrintable(version, ipam.kind !== 'none')
-  const mac = readMac(conf, args, 'create macvlan')
-  const runtimeDns = readRuntimeDns(conf)
   return {
+    ...readShared(conf, args, { version, making: 'create macvlan' }),
     master: readMaster(conf),
     macvlanMode: readMode(conf.macvlanMode),
     wantedMtu: conf.mtu ?? 0,
     ...(conf.bcqueuelen !== undefined && { bcQueueLength: conf.bcqueuelen }),
     isGateway: false,
-    isDefaultGateway: conf.isDefaultGateway === true,
     masquerade: false,
-    detectDuplicates: conf.enabledad === true,
     containerUp: true,
-    ...(mac && { mac }),
-    ...(hasDns(conf.dns) && { dns: conf.dns }),
-    ...(runtimeDns && { runtimeDns }),
-    ipam,
   }
 }
 

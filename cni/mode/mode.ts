@@ -4,9 +4,8 @@ import type { Netns } from '../../sys/netns.ts'
 import type { Call } from '../call.ts'
 import type { CniArgs } from '../protocol/args.ts'
 import type { CniResult } from '../protocol/result.ts'
-import type { CniVersion } from '../protocol/versions.ts'
 import type { AttachmentKey } from '../stable-names.ts'
-import type { AttachConf } from '../target/attach-conf.ts'
+import type { AttachConf, Reader } from '../target/attach-conf.ts'
 import type { Target } from '../target/target.ts'
 import type { Undo } from '../undo.ts'
 import type { Endpoint } from './plan.ts'
@@ -41,7 +40,7 @@ export interface Attached {
 /** A way to attach a container. ADD calls these in this order. */
 export interface Mode<Conf extends AttachConf, Found> {
   /** @throws ConfigError, UnsupportedFieldError; CniError when the version cannot print the result. */
-  readonly read: (target: Target, args: CniArgs, version: CniVersion) => Conf
+  readonly read: (target: Target, args: CniArgs, call: Reader) => Conf
   /** Looks at the host before anything is changed. @throws for what is in the way. */
   readonly inspect: (site: Site<Conf>) => Found
   /** What the record tells of the link. */

@@ -2,11 +2,9 @@ import { ConfigError } from '../../conf/errors.ts'
 import type { CniArgs } from '../protocol/args.ts'
 import {
   type AttachConf,
-  hasDns,
-  readIpam,
-  readMac,
+  type Reader,
   readMtu,
-  readRuntimeDns,
+  readShared,
   refuseOthers,
 } from '../target/attach-conf.ts'
 import type { Target } from '../target/target.ts'
@@ -27,29 +25,23 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   ipMasqBackend: [undefined, '', 'nftables'],
   master: none,
   macvlanMode: none,
+  bcqueuelen: [undefined],
+  linkInContainer: off,
 }
 
 /**
  * Reads the configuration of a container that has a link to the host alone.
  * @throws ConfigError; UnsupportedFieldError for a key that has no meaning here.
  */
-export function readPtpConf({ conf }: Target, args: CniArgs): AttachConf {
+export function readPtpConf({ conf }: Target, args: CniArgs, { version }: Reader): AttachConf {
   refuseOthers(conf, harmless, 'it has no meaning in mode ptp')
-  const ipam = readIpam(conf, args)
-  if (ipam.kind === 'none') throw new ConfigError('ipam', 'mode ptp needs addresses: set "ipam"')
+  if (!conf.ipam?.type) throw new ConfigError('ipam', 'mode ptp needs addresses: set "ipam"')
   const mtu = readMtu(conf.mtu)
-  const mac = readMac(conf, args, 'make veth pair')
-  const runtimeDns = readRuntimeDns(conf)
   return {
+    ...readShared(conf, args, { version, making: 'make veth pair' }),
     isGateway: true,
-    isDefaultGateway: conf.isDefaultGateway === true,
     masquerade: conf.ipMasq === true,
     ...(mtu !== undefined && { mtu }),
-    detectDuplicates: conf.enabledad === true,
     containerUp: true,
-    ...(mac && { mac }),
-    ...(hasDns(conf.dns) && { dns: conf.dns }),
-    ...(runtimeDns && { runtimeDns }),
-    ipam,
   }
 }

@@ -1,6 +1,6 @@
 import { attachMasquerade, detachMasquerade, missingMasquerade } from '../../firewall/masquerade.ts'
 import { add } from '../add.ts'
-import type { Loaders } from '../call.ts'
+import type { Attaching } from '../call.ts'
 import { del } from '../del.ts'
 
 /**
@@ -12,7 +12,7 @@ import { del } from '../del.ts'
  * share with it stays in one piece then, where the bundler would cut it into a piece for each set
  * of parts, all of which a start would read.
  */
-export const attaching: Pick<Loaders, 'add' | 'del' | 'firewall'> = {
+export const attaching: Attaching = {
   add: () => ({ add }),
   del: () => ({ del }),
   firewall: () => ({ attachMasquerade, detachMasquerade, missingMasquerade }),

@@ -2,9 +2,11 @@ import { ConfigError, UnsupportedFieldError } from '../../conf/errors.ts'
 import type { DnsConf, NetConf } from '../../conf/net-conf.ts'
 import { type Mac, parseMac } from '../../ip/mac.ts'
 import { type IpamPlan, planIpam } from '../../ipam/plan.ts'
+import type { Call } from '../call.ts'
 import { addressList, addressText, anyText, type CniArgs, parseCniArgs } from '../protocol/args.ts'
 import type { Invocation } from '../protocol/env.ts'
-import type { Dns } from '../protocol/result.ts'
+import { type Dns, requirePrintable } from '../protocol/result.ts'
+import type { CniVersion } from '../protocol/versions.ts'
 import { isOwnIpam } from './target.ts'
 
 /** Who gives the addresses: nobody, this executable, or another plugin. */
@@ -34,6 +36,38 @@ export interface AttachConf {
   readonly ipam: IpamChoice
 }
 
+/** The part of a configuration that every mode reads alike. */
+export type SharedConf = Pick<
+  AttachConf,
+  'isDefaultGateway' | 'detectDuplicates' | 'mac' | 'dns' | 'runtimeDns' | 'ipam'
+>
+
+/** What a configuration is read for. */
+export type Reader = Pick<Call, 'role' | 'version'>
+
+/**
+ * Reads what every mode reads alike. `making` is what a MAC is for, said in its error.
+ * @throws ConfigError; CniError when the version cannot print the result.
+ */
+export function readShared(
+  conf: NetConf,
+  args: CniArgs,
+  { version, making }: { readonly version: CniVersion; readonly making: string },
+): SharedConf {
+  const ipam = readIpam(conf, args)
+  requirePrintable(version, ipam.kind !== 'none')
+  const mac = readMac(conf, args, making)
+  const runtimeDns = readRuntimeDns(conf)
+  return {
+    isDefaultGateway: conf.isDefaultGateway === true,
+    detectDuplicates: conf.enabledad === true,
+    ...(mac && { mac }),
+    ...(hasDns(conf.dns) && { dns: conf.dns }),
+    ...(runtimeDns && { runtimeDns }),
+    ipam,
+  }
+}
+
 /** Pairs of CNI_ARGS that are known: what the plugin and its IPAM plugin know together. */
 export function readArgs(invocation: Invocation, { ipam }: NetConf): CniArgs {
   return parseCniArgs(invocation.args, isOwnIpam(ipam?.type ?? '') ? ownArgs : otherArgs)
@@ -44,7 +78,7 @@ const ownArgs = { MAC: anyText, IP: addressText }
 const otherArgs = { MAC: anyText, IP: anyText, GATEWAY: addressList }
 
 /** @throws ConfigError as `planIpam`. */
-export function readIpam(conf: NetConf, args: CniArgs): IpamChoice {
+function readIpam(conf: NetConf, args: CniArgs): IpamChoice {
   const type = conf.ipam?.type ?? ''
   if (type === '') return { kind: 'none' }
   return isOwnIpam(type) ? { kind: 'own', plan: planIpam(conf, args) } : { kind: 'other', type }
@@ -58,7 +92,7 @@ export function readMtu(mtu = 0): number | undefined {
 }
 
 /** The runtime's wish wins over `args`, that over CNI_ARGS. `what` it is for is said in the error. */
-export function readMac(conf: NetConf, args: CniArgs, what: string): Mac | undefined {
+function readMac(conf: NetConf, args: CniArgs, what: string): Mac | undefined {
   const text = conf.runtimeConfig?.mac || conf.args?.cni?.mac || args.get('MAC') || ''
   if (text === '') return undefined
   const mac = parseMac(text)
@@ -71,13 +105,13 @@ function isUsable(mac: Mac): boolean {
   return mac !== '00:00:00:00:00:00' && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0
 }
 
-export function hasDns(dns: DnsConf = {}): boolean {
+function hasDns(dns: DnsConf = {}): boolean {
   const { nameservers = [], domain = '', search = [], options = [] } = dns
   return domain !== '' || nameservers.length + search.length + options.length > 0
 }
 
 /** The capability `dns`, in the result's words. */
-export function readRuntimeDns({ runtimeConfig }: NetConf): Dns | undefined {
+function readRuntimeDns({ runtimeConfig }: NetConf): Dns | undefined {
   if (!runtimeConfig?.dns) return undefined
   const { servers = [], searches = [], options = [] } = runtimeConfig.dns
   return {

@@ -1,11 +1,17 @@
 import type { Call } from '../call.ts'
 
+/** Limits that the configuration itself may hold, as the reference bandwidth plugin's does. */
+export const amountKeys = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const
+
 /**
- * Whether the runtime asks for published ports or shaping, which this plugin does itself under
- * `heddle` only: under the other names a plugin further down the chain does, as upstream.
+ * Whether the runtime or the configuration asks for published ports or shaping, which this plugin
+ * does itself under `heddle` only: under the other names a plugin further down the chain does, as
+ * upstream.
  */
 export function wantsFeatures({ role, conf }: Call): boolean {
-  if (role !== 'heddle' || !conf.runtimeConfig) return false
+  if (role !== 'heddle') return false
+  if (amountKeys.some((key) => conf[key] !== undefined)) return true
+  if (!conf.runtimeConfig) return false
   const { portMappings, bandwidth } = conf.runtimeConfig
   return (portMappings !== undefined && portMappings.length > 0) || bandwidth !== undefined
 }

@@ -69,6 +69,20 @@ test('what a container receives and what it sends is slowed down to the rate', a
   t.true(sent > unshaped + 1000)
 })
 
+test('limits that stand in the configuration itself need no capability', async (t) => {
+  const host = await bareHost(t, 'static')
+  const pod = await podOn(host, 'c1')
+  const conf = { ...network, ingressRate: 8_000_000, ingressBurst: 160_000 }
+  const { json } = await mustRun(t, pod, { command: 'ADD', conf })
+  const veth = json.interfaces?.[1]?.name ?? ''
+  t.regex(await qdiscs(host, veth), /tbf 1: root .*rate 8Mbit burst (1999\d|20000)b/)
+  const checked = { command: 'CHECK', conf: { ...conf, prevResult: json } }
+  await mustRun(t, pod, checked)
+  await runAt(host, ['tc', 'qdisc', 'del', 'dev', veth, 'root'])
+  t.is((await runPlugin(pod, checked)).json.code, 103)
+  await mustRun(t, pod, { command: 'DEL', conf })
+})
+
 test('the queues are those that were asked for, a burst of gigabytes aside', async (t) => {
   const host = await bareHost(t, 'queues')
   const pod = await podOn(host, 'c1')

@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { Role } from '../../cni/call.ts'
 import { type BridgeConf, readBridgeConf } from '../../cni/mode/bridge-conf.ts'
 import type { CniVersion } from '../../cni/protocol/versions.ts'
 import { type NetConf, parseNetConf } from '../../conf/net-conf.ts'
@@ -6,12 +7,16 @@ import { type NetConf, parseNetConf } from '../../conf/net-conf.ts'
 interface Extra {
   readonly args?: Record<string, string>
   readonly version?: CniVersion
+  readonly role?: Role
 }
 
-function read(value: object, { args = {}, version = '1.0.0' }: Extra = {}): BridgeConf {
+function read(
+  value: object,
+  { args = {}, version = '1.0.0', role = 'bridge' }: Extra = {},
+): BridgeConf {
   const conf: NetConf = parseNetConf(JSON.stringify({ name: 'n', cniVersion: version, ...value }))
   const target = { type: 'bridge', conf, text: '', clusterNetworks: [] }
-  return readBridgeConf(target, new Map(Object.entries(args)), version)
+  return readBridgeConf(target, new Map(Object.entries(args)), { role, version })
 }
 
 const ipam = { type: 'host-local', subnet: '10.0.0.0/24' }
@@ -107,7 +112,7 @@ const refused: readonly [value: object, name: string, message: RegExp][] = [
   [{ macspoofchk: true }, 'UnsupportedFieldError', /"macspoofchk" with value true/],
   [{ ipMasqBackend: 'x' }, 'ConfigError', /^unknown ipmasq backend "x"$/],
   [{ ipMasqBackend: 'iptables' }, 'UnsupportedFieldError', /"ipMasqBackend"/],
-  [{ mode: 'ptp' }, 'UnsupportedFieldError', /"mode" with value "ptp"/],
+  [{ mode: 'ptp' }, 'UnsupportedFieldError', /"mode" with value "ptp": modes are for type heddle/],
   [{ mtu: 67 }, 'ConfigError', /^invalid MTU 67/],
   [{ mtu: -1 }, 'ConfigError', /^invalid MTU -1/],
   [{ mtu: 70000 }, 'ConfigError', /^invalid MTU 70000/],
@@ -130,4 +135,13 @@ test('readBridgeConf refuses a link without addresses to versions that cannot pr
   for (const version of ['0.1.0', '0.2.0'] as const) {
     t.throws(() => read({}, { version }), { message: 'cannot convert: no valid IP addresses' })
   }
+})
+
+test('readBridgeConf refuses under heddle what only mode macvlan has', (t) => {
+  const role = 'heddle'
+  for (const conf of [{ master: 'eth0' }, { macvlanMode: 'vepa' }, { bcqueuelen: 9 }]) {
+    t.throws(() => read(conf, { role }), { message: /^unsupported field .* for mode macvlan$/ })
+    t.notThrows(() => read(conf), 'the reference bridge plugin does not know the key')
+  }
+  t.throws(() => read({ mode: 'tap' }, { role }), { message: /the modes are bridge, ptp and/ })
 })

@@ -13,11 +13,17 @@ function target(value: object): Target {
 }
 
 function macvlan(value: object = {}): MacvlanConf {
-  return readMacvlanConf(target({ mode: 'macvlan', ...value }), new Map(), '1.0.0')
+  return readMacvlanConf(target({ mode: 'macvlan', ...value }), new Map(), {
+    role: 'heddle',
+    version: '1.0.0',
+  })
 }
 
 function ptp(value: object = {}): ReturnType<typeof readPtpConf> {
-  return readPtpConf(target({ mode: 'ptp', ...value }), new Map())
+  return readPtpConf(target({ mode: 'ptp', ...value }), new Map(), {
+    role: 'heddle',
+    version: '1.0.0',
+  })
 }
 
 test('readPtpConf makes the host the gateway, and the default one unless told otherwise', (t) => {
@@ -65,6 +71,7 @@ const refusals: readonly [read: (value: object) => object, value: object, messag
   [ptp, { ipam: { type: '' } }, /^mode ptp needs addresses: set "ipam"$/],
   [ptp, { mtu: 67 }, /^invalid MTU 67, must be between 68 and 65535$/],
   [ptp, { args: { cni: { mac: 'zz' } } }, /^failed to make veth pair: address zz: invalid MAC/],
+  [ptp, { bcqueuelen: 5 }, /^unsupported field "bcqueuelen" with value 5: .* mode ptp$/],
   [macvlan, { bridge: 'b' }, /^unsupported field "bridge" with value "b": .* mode macvlan$/],
   [macvlan, { isGateway: true }, /^unsupported field "isGateway"/],
   [macvlan, { ipMasq: true }, /^unsupported field "ipMasq"/],

@@ -17,7 +17,7 @@ import { formatPrefix, type Prefix, parsePrefix } from '../../ip/prefix.ts'
 function conf(value: object): BridgeConf {
   const read = parseNetConf(JSON.stringify({ name: 'n', cniVersion: '1.0.0', ...value }))
   const target = { type: 'bridge', conf: read, text: '', clusterNetworks: [] }
-  return readBridgeConf(target, new Map(), '1.0.0')
+  return readBridgeConf(target, new Map(), { role: 'bridge', version: '1.0.0' })
 }
 
 /** What would be programmed, as iproute2 would be told. */

@@ -3,12 +3,7 @@ import fc from 'fast-check'
 import { addressFromBytes } from '../../ip/address.ts'
 import { dataTypeLength } from '../../netlink/nftables/data-type.ts'
 import { interfaceIs } from '../../netlink/nftables/match.ts'
-import {
-  endpointData,
-  portKey,
-  portMapType,
-  readPortKey,
-} from '../../netlink/nftables/port-map.ts'
+import { endpointData, portKey, portMapType, readPortKey } from '../../netlink/nftables/port-map.ts'
 
 const address = fc.oneof(
   fc.record({

@@ -95,10 +95,7 @@ export const portsSample: TableSpec = {
   family: 'inet',
   name: 'ports',
   sets: [
-    ...([4, 6] as const).flatMap((family) => [
-      portMap(family, false),
-      portMap(family, true),
-    ]),
+    ...([4, 6] as const).flatMap((family) => [portMap(family, false), portMap(family, true)]),
     {
       name: 'places',
       key: ['ipv4_addr'],
@@ -124,14 +121,12 @@ export const portsSample: TableSpec = {
     {
       name: 'raw',
       base: { type: 'filter', hook: 'prerouting', priority: priorities.raw - 10, policy: 'accept' },
-      rules: rulesOf(
-        [
-          ...interfaceIs('input', 'lo', { not: true }),
-          ...familyIs(4),
-          ...prefixes('127.0.0.0/8').flatMap((loopback) => addressIs('destination', loopback)),
-          verdict('drop'),
-        ],
-      ),
+      rules: rulesOf([
+        ...interfaceIs('input', 'lo', { not: true }),
+        ...familyIs(4),
+        ...prefixes('127.0.0.0/8').flatMap((loopback) => addressIs('destination', loopback)),
+        verdict('drop'),
+      ]),
     },
     {
       name: 'prerouting',
