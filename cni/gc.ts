@@ -35,6 +35,10 @@ export function collectGarbage(call: Call): void {
   const before = runningAdds()
   const found = staleAttachments(network, listed)
   const newer = found.flatMap(({ key, isNewer }) => (isNewer ? key : []))
+  for (const { containerId, ifname } of newer) {
+    const attachment = `${containerId} ${ifname}`
+    call.deps.log.warn('left alone: a newer heddle wrote its record', { network, attachment })
+  }
   const keep = [...listed, ...before, ...runningAdds(), ...newer]
   const stale = found.filter(({ key }) => !keep.some((one) => isSame(one, key)))
   const collection = { network, keep, stale }

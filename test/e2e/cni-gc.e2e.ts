@@ -133,6 +133,22 @@ test('GC finds an attachment by the name of its record when that is torn', async
   t.is(await runAt(host, ['ls', '-A', folder]), '')
 })
 
+test('GC names the record of a newer heddle, leaves that attachment alone, and does the rest', async (t) => {
+  const host = await bareHost(t, 'newer')
+  const [newer, plain] = [await podOn(host, 'newer'), await podOn(host, 'plain')]
+  await mustRun(t, newer, { command: 'ADD', conf: full(8001) })
+  const record = `/run/heddle/attachments/net/${idOf(newer)}-eth0.json`
+  await runAt(host, ['sed', '-i', 's/"v":1/"v":99/', record])
+  const before = await steadyDump(host, newer)
+  await mustRun(t, plain, { command: 'ADD', conf: full(8002) })
+
+  const anywhere: Pod = { ...host, host, path: '' }
+  const { stderr } = await mustRun(t, anywhere, { command: 'GC', conf: keeping(network), env })
+  t.regex(stderr, new RegExp(`newer heddle.*${idOf(newer)} eth0`))
+  t.deepEqual(about(await dump(host), plain), [])
+  t.deepEqual(changes(before, await steadyDump(host, newer)), [])
+})
+
 test('GC leaves alone what an ADD is at work on', async (t) => {
   const host = await bareHost(t, 'running')
   const one = await podOn(host, 'one')

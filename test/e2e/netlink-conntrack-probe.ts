@@ -1,7 +1,7 @@
 /**
  * Shows and forgets connections of the namespace it is started in, and prints what it found. Runs
  * under Bun, which the system calls need.
- * `netlink-conntrack-probe.ts list|flush FAMILY PORT [ADDRESS]`.
+ * `netlink-conntrack-probe.ts list|flush FAMILY PORT[,PORT...] [ADDRESS]`; a list is of the first port.
  */
 import { formatAddress, parseAddress } from '../../ip/address.ts'
 import { Connection } from '../../netlink/connection.ts'
@@ -10,7 +10,8 @@ import { openNetlink } from '../../sys/netlink-socket.ts'
 
 const [verb, familyText, portText, addressText = ''] = process.argv.slice(2)
 const family = familyText === '6' ? 6 : 4
-const port = Number(portText)
+const portNumbers = (portText ?? '').split(',').map(Number)
+const [port] = portNumbers
 const address = parseAddress(addressText)
 using connection = new Connection(openNetlink('netfilter'))
 
@@ -26,5 +27,9 @@ function list(): unknown {
 const found =
   verb === 'list'
     ? list()
-    : flushConntrack(connection, { family, protocol: 'udp', ports: [{ port, address }] })
+    : flushConntrack(connection, {
+        family,
+        protocol: 'udp',
+        ports: portNumbers.map((number) => ({ port: number, address })),
+      })
 process.stdout.write(`${JSON.stringify(found)}\n`)

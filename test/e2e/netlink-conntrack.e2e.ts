@@ -9,6 +9,10 @@ const nft = '/usr/sbin/nft'
 
 /** Port 5300 goes to 5400, and a rule that looks at connections makes the kernel track them. */
 const rules = `table inet t {
+  chain postrouting {
+    type nat hook postrouting priority 100
+    udp dport 5302 snat ip to 10.5.0.2
+  }
   chain output {
     type nat hook output priority -100
     udp dport 5300 dnat ip to 127.0.0.1:5400
@@ -22,8 +26,8 @@ interface Host {
 }
 
 /** A namespace of the test's own, gone after it, with two addresses on its loopback. */
-async function hostFor(t: ExecutionContext): Promise<Host> {
-  const netns = `heddle-ct-${process.pid}`
+async function hostFor(t: ExecutionContext, name: string): Promise<Host> {
+  const netns = `heddle-ct-${name}-${process.pid}`
   await run(['ip', 'netns', 'add', netns])
   t.teardown(() => run(['ip', 'netns', 'delete', netns]))
   const inside = (...command: [string, ...string[]]) =>
@@ -40,7 +44,7 @@ async function hostFor(t: ExecutionContext): Promise<Host> {
 }
 
 test('flushConntrack: forgets the connections to one port, of one family, at one address', async (t) => {
-  const host = await hostFor(t)
+  const host = await hostFor(t, 'one')
   for (const address of ['127.0.0.1', '10.5.0.1', '::1']) {
     await host.send(address, 5300)
     await host.send(address, 5301)
@@ -65,4 +69,14 @@ test('flushConntrack: forgets the connections to one port, of one family, at one
   t.deepEqual(await host.probe('list', '6', '5300'), [toIPv6], 'the other family')
   t.is(((await host.probe('list', '4', '5301')) as unknown[]).length, 2, 'the other port')
   t.is(await host.probe('flush', '6', '5300'), 1)
+})
+
+test('flushConntrack: several ports go at once, and what only passes through the host stays', async (t) => {
+  const host = await hostFor(t, 'several')
+  for (const port of [5300, 5301, 5302, 5303]) await host.send('10.5.0.1', port)
+  t.is(await host.probe('flush', '4', '5300,5301,5302'), 2)
+  t.deepEqual(await host.probe('list', '4', '5300'), [])
+  t.deepEqual(await host.probe('list', '4', '5301'), [])
+  t.is(((await host.probe('list', '4', '5302')) as unknown[]).length, 1, 'its source is translated')
+  t.is(((await host.probe('list', '4', '5303')) as unknown[]).length, 1, 'another port')
 })
