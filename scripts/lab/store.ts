@@ -8,6 +8,8 @@ export interface NetworkConfig {
   readonly Network: string
   readonly EnableIPv6?: boolean
   readonly IPv6Network?: string
+  /** That flanneld writes its rules by nft, not by iptables. */
+  readonly EnableNFTables?: boolean
   readonly Backend: Readonly<Record<string, unknown>> & { readonly Type: string }
 }
 

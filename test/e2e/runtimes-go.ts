@@ -10,8 +10,7 @@ import { attempt } from '../../scripts/lab/run.ts'
 export async function goInstall(
   ...commands: readonly string[]
 ): Promise<{ folder: string } | { reason: string }> {
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/go/bin']
-  const go = folders.map((path) => join(path, 'go')).find((file) => existsSync(file))
+  const go = goProgram()
   if (go === undefined) return { reason: 'there is no Go here' }
   const folder = mkdtempSync(join(tmpdir(), 'heddle-go-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -21,4 +20,10 @@ export async function goInstall(
   })
   if (code === 0) return { folder }
   return { reason: `go install failed: ${stderr.trim().split('\n').at(-1)}` }
+}
+
+/** Where the go command is; undefined if it is nowhere. */
+export function goProgram(): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/go/bin']
+  return folders.map((path) => join(path, 'go')).find((file) => existsSync(file))
 }
