@@ -25,10 +25,15 @@ function writeLine(line: string): void {
 }
 
 function renderText(level: Level, message: string, fields: Fields): string {
+  return `${level.padEnd(5)} ${renderMessage(message, fields)}`
+}
+
+/** `message key=value`, on one line. */
+export function renderMessage(message: string, fields: Fields = {}): string {
   const words = Object.entries(fields).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${quote(String(value))}`],
   )
-  return [level.padEnd(5), message.replaceAll('\n', ' '), ...words].join(' ')
+  return [message.replaceAll('\n', ' '), ...words].join(' ')
 }
 
 function renderJson(level: Level, message: string, fields: Fields): string {
@@ -36,5 +41,5 @@ function renderJson(level: Level, message: string, fields: Fields): string {
 }
 
 function quote(value: string): string {
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)
+  return /^[^\s"=\p{Cc}]+$/u.test(value) ? value : JSON.stringify(value)
 }
