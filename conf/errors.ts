@@ -1,6 +1,10 @@
 /** Text that is not what its format asks for: JSON that does not parse, a value of a wrong type. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(readable(message), options)
+  }
 }
 
 /** A configuration that can be read but not used. `path` names the key, dot-separated. */
@@ -9,7 +13,7 @@ export class ConfigError extends Error {
   readonly path: string
 
   constructor(path: string, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(readable(message), options)
     this.path = path
   }
 }
@@ -25,4 +29,14 @@ export class UnsupportedFieldError extends Error {
     this.key = key
     this.value = value
   }
+}
+
+const LONGEST = 1_000
+
+/** Messages quote what anybody may have written: they are for a terminal, and for one look. */
+function readable(message: string): string {
+  const text = message.length > LONGEST ? `${message.slice(0, LONGEST)}…` : message
+  return text.replace(/\p{Cc}/gu, (character) =>
+    character === '\n' ? ' ' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

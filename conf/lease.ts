@@ -35,15 +35,14 @@ const maxLength = { 4: 31, 6: 127 } as const
  * or, ours alone, IPv6 only `fc00:0:0:5::-64`. Undefined for anything else, host bits included.
  */
 export function parseLeaseKey(text: string): ByFamily<Prefix> | undefined {
-  const words = text.split('&')
-  const subnets = words.map(parseSubnet)
-  const of = (family: Family): Prefix | undefined =>
-    subnets.find((subnet) => subnet?.address.family === family)
-  const subnetsByFamily = byFamily(of)
-  const isWhole = words.length <= 2 && valuesOf(subnetsByFamily).length === words.length
+  const and = text.indexOf('&')
+  const first = parseSubnet(and < 0 ? text : text.slice(0, and))
+  if (!first) return undefined
+  if (and < 0) return first.address.family === 4 ? { 4: first } : { 6: first }
+  const second = parseSubnet(text.slice(and + 1))
   // IPv4 goes first; the other order is nobody's.
-  return isWhole && (words.length === 1 || subnets[0]?.address.family === 4)
-    ? subnetsByFamily
+  return first.address.family === 4 && second?.address.family === 6
+    ? { 4: first, 6: second }
     : undefined
 }
 

@@ -170,3 +170,16 @@ export function isLinkLocal({ family, value }: Address): boolean {
 export function isUnspecified({ value }: Address): boolean {
   return value === 0n
 }
+
+const broadcast = 0xffffffffn
+
+/**
+ * Whether it can be one host's, so that others may send to it. IPv4-mapped IPv6 (RFC 4291 section
+ * 2.5.5.2) and 0.0.0.0/8 (RFC 1122 section 3.2.1.3) cannot.
+ */
+export function isHostAddress(address: Address): boolean {
+  const { family, value } = address
+  if (isUnspecified(address) || isMulticast(address) || isLoopback(address)) return false
+  if (family === 4) return value >> 24n !== 0n && value !== broadcast
+  return value >> 32n !== 0xffffn
+}

@@ -36,8 +36,12 @@ export function hostPrefix(address: Address): Prefix {
   return { address, length: addressBits(address.family) }
 }
 
+/** By the number of host bits, as they are asked for. */
+const hostMasks: bigint[] = []
+
 function hostMask({ address, length }: Prefix): bigint {
-  return (1n << BigInt(addressBits(address.family) - length)) - 1n
+  const bits = addressBits(address.family) - length
+  return (hostMasks[bits] ??= (1n << BigInt(bits)) - 1n)
 }
 
 /** The same prefix with the host bits cleared. */
@@ -65,9 +69,7 @@ export function prefixSize(prefix: Prefix): bigint {
 export function prefixContains(prefix: Prefix, address: Address): boolean {
   return (
     prefix.address.family === address.family &&
-    (prefix.address.value ^ address.value) >>
-      BigInt(addressBits(address.family) - prefix.length) ===
-      0n
+    (prefix.address.value ^ address.value) <= hostMask(prefix)
   )
 }
 

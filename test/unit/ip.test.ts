@@ -7,6 +7,7 @@ import {
   compareAddresses,
   type Family,
   formatAddress,
+  isHostAddress,
   isLinkLocal,
   isLoopback,
   isMulticast,
@@ -168,6 +169,21 @@ test('offsetAddress moves within the family and refuses to leave it', (t) => {
   )
   t.throws(() => offsetAddress(address('255.255.255.255'), 1), { instanceOf: RangeError })
   t.throws(() => offsetAddress(address('::'), -1), { instanceOf: RangeError })
+})
+
+test('isHostAddress knows what cannot be one host’s', (t) => {
+  const none = '0.0.0.0 0.1.2.3 127.0.0.1 224.0.0.1 255.255.255.255 :: ::1 ff02::1 ::ffff:10.0.0.1'
+  for (const text of none.split(' ')) t.false(isHostAddress(address(text)), text)
+  for (const text of [
+    '10.0.0.1',
+    '169.254.1.1',
+    '240.0.0.1',
+    'fe80::1',
+    'fd00::1',
+    '2001:db8::1',
+  ]) {
+    t.true(isHostAddress(address(text)), text)
+  }
 })
 
 test('isMulticast, isLoopback and isLinkLocal know their ranges', (t) => {
