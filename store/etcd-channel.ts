@@ -1,15 +1,9 @@
 import { Metadata } from '@grpc/grpc-js'
 import type { Logger } from '../log/logger.ts'
+import { combineErrors } from './connection-errors.ts'
 import { EtcdConnection } from './etcd-connection.ts'
 import type { Endpoint } from './etcd-endpoint.ts'
-import {
-  combineErrors,
-  etcdError,
-  hasNoLeader,
-  isLost,
-  isServiceError,
-  wantsNewToken,
-} from './etcd-errors.ts'
+import { etcdError, hasNoLeader, isLost, isServiceError, wantsNewToken } from './etcd-errors.ts'
 import { type Method, methods } from './etcd-messages.ts'
 import { StoreError } from './store.ts'
 

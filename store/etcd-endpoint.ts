@@ -1,19 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js'
 import { StoreError } from './store.ts'
-
-/**
- * Files in PEM form. They are read anew for each connection, so certificates can be exchanged under
- * a running daemon. Without `caFile` the usual authorities are trusted.
- */
-export interface EtcdTls {
-  readonly caFile?: string
-  /** The client's certificate, if the server asks for one; together with `keyFile`. */
-  readonly certFile?: string
-  readonly keyFile?: string
-}
+import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 
 /** One server, as the gRPC library wants to be told of it. */
 export interface Endpoint {
@@ -31,7 +20,7 @@ const DEFAULT_PORT = '2379'
  * Reads `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`, which means TLS if there are TLS
  * files, as in etcd's own client. Throws `StoreError`.
  */
-export function parseEndpoint(text: string, tls: EtcdTls | undefined, store: string): Endpoint {
+export function parseEndpoint(text: string, tls: TlsFiles | undefined, store: string): Endpoint {
   const form = /^(?:(https?):\/\/)?(\[[\da-f:.]+\]|[^\s/:[\]]+)(?::(\d{1,5}))?\/?$/i.exec(text)
   const [, protocol, name, port = DEFAULT_PORT] = form ?? []
   if (name === undefined) {
@@ -58,19 +47,10 @@ export function parseEndpoint(text: string, tls: EtcdTls | undefined, store: str
  */
 const NO_NAME = 'ip-address.invalid'
 
-function tlsCredentials(host: string, tls: EtcdTls, store: string): ChannelCredentials {
-  const read = (path: string | undefined) => (path === undefined ? null : readPem(path, store))
-  return ChannelCredentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile), {
+function tlsCredentials(host: string, tls: TlsFiles, store: string): ChannelCredentials {
+  const { ca = null, key = null, cert = null } = readTlsFiles(tls, store)
+  return ChannelCredentials.createSsl(ca, key, cert, {
     checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
       checkServerIdentity(host, certificate),
   })
-}
-
-function readPem(path: string, store: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    throw new StoreError('denied', store, `Cannot read TLS file: ${text}`, error)
-  }
 }

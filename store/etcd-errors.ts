@@ -1,12 +1,9 @@
 import { type ServiceError, status } from '@grpc/grpc-js'
+import { meaningOf } from './connection-errors.ts'
 import { StoreError, type StoreErrorReason } from './store.ts'
 
-/** How a connection fails: what the libraries say, and what it means to the person. */
+/** How a connection fails with this library alone, beside what `meaningOf` knows. */
 const transport: readonly (readonly [RegExp, StoreErrorReason, string])[] = [
-  [/ECONNREFUSED/, 'unavailable', 'connection refused'],
-  [/EHOSTUNREACH|ENETUNREACH/, 'unavailable', 'no route to it'],
-  [/ETIMEDOUT|Deadline exceeded/i, 'unavailable', 'no answer'],
-  [/Name resolution failed/, 'unavailable', 'its host name cannot be resolved'],
   [
     /before secure TLS connection|wrong version number|EPROTO/i,
     'unavailable',
@@ -18,16 +15,6 @@ const transport: readonly (readonly [RegExp, StoreErrorReason, string])[] = [
     'it hung up at once: is it https:// instead of http://?',
   ],
   [/Protocol error/i, 'unsupported', 'it does not speak gRPC: etcd 3 with the v3 API is needed'],
-  [
-    /alert (bad|unknown|certificate)|ALERT_(BAD|UNKNOWN|CERTIFICATE)|alert handshake/i,
-    'denied',
-    'it refused our client certificate, or wants one',
-  ],
-  [
-    /self.signed|unable to (verify|get)|certificate has expired|not yet valid|ALTNAME/i,
-    'denied',
-    'its certificate is not trusted',
-  ],
 ]
 
 /** What etcd itself answers (api/v3rpc/rpctypes/error.go), where the status code says too little. */
@@ -57,7 +44,7 @@ export function etcdError(error: unknown, store: string, endpoint: string): Stor
     return new StoreError('corrupt', store, `etcd at ${endpoint}: ${text}`, error)
   }
   const { details, code } = error
-  const known = transport.find(([pattern]) => pattern.test(details))
+  const known = transport.find(([pattern]) => pattern.test(details)) ?? meaningOf(details)
   if (known && (code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED)) {
     const text = `Cannot reach etcd at ${endpoint}: ${known[2]} (${plain(details)})`
     return new StoreError(known[1], store, text, error)
@@ -94,13 +81,4 @@ export function hasNoLeader(error: unknown): boolean {
 export function isLost(error: unknown): boolean {
   if (!isServiceError(error)) return false
   return error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED
-}
-
-/** One error for all end points that were tried. Trying later helps if it helps at any of them. */
-export function combineErrors(errors: readonly StoreError[], store: string): StoreError {
-  const [first] = errors
-  if (first && errors.length === 1) return first
-  const passing = errors.find((error) => error.reason === 'unavailable') ?? first
-  const text = errors.map((error) => error.message).join('; ')
-  return new StoreError(passing?.reason ?? 'unavailable', store, text, new AggregateError(errors))
 }

@@ -1,6 +1,6 @@
 import type { Logger } from '../log/logger.ts'
 import { EtcdChannel } from './etcd-channel.ts'
-import { type EtcdTls, parseEndpoint } from './etcd-endpoint.ts'
+import { parseEndpoint } from './etcd-endpoint.ts'
 import {
   COMPARE_MOD,
   COMPARE_VERSION,
@@ -20,11 +20,12 @@ import {
   ttlOf,
   type WriteOptions,
 } from './store.ts'
+import { checkTlsFiles, type TlsFiles } from './tls-files.ts'
 
 export interface EtcdOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`, members of one cluster. */
   readonly endpoints: readonly string[]
-  readonly tls?: EtcdTls
+  readonly tls?: TlsFiles
   /** Together with `password`. */
   readonly username?: string
   readonly password?: string
@@ -41,10 +42,7 @@ export function openEtcdStore(options: EtcdOptions, log: Logger): Store {
   const name = `etcd:${options.endpoints.join(',')}`
   const { tls, username, password = '' } = options
   if (options.endpoints.length === 0) throw new StoreError('unsupported', name, 'No end points')
-  if ((tls?.certFile === undefined) !== (tls?.keyFile === undefined)) {
-    const text = 'A client certificate and its key are needed together, only one file is given'
-    throw new StoreError('unsupported', name, text)
-  }
+  checkTlsFiles(tls, name)
   const endpoints = options.endpoints.map((text) => parseEndpoint(text, tls, name))
   const credentials = username === undefined ? undefined : { username, password }
   return new EtcdStore(new EtcdChannel(name, endpoints, credentials, log), log)

@@ -45,7 +45,7 @@ export type StoreEvent =
 
 /**
  * A key-value store with revisions, times to live and watches: what lease logic needs and no more.
- * Keys and values are text, stored as UTF-8. Every method may throw `StoreError`; a write that
+ * Keys and values are text, stored as UTF-8, and keys start with a slash. Every method may throw `StoreError`; a write that
  * fails as `unavailable` may have happened or not, so read before trying again.
  *
  * Promised: a write is atomic and durable when its promise resolves; reads see all writes resolved
@@ -87,6 +87,11 @@ export interface Store extends AsyncDisposable {
    * aborts and when the store is closed. A lost connection is not an error: it is logged, made
    * again without a limit, and no event is lost or seen twice. Throws only what waiting cannot
    * mend: `denied`, `corrupt`, `unsupported`.
+   *
+   * A store without a history (Consul, ZooKeeper) only knows the revisions of this handle's own
+   * lists of the same prefix, and answers any other with `resync`. It leaves out what a key was
+   * between two looks, which may be in another order than the revisions of different keys; deleted
+   * keys have the revision of the look that missed them.
    */
   watch(prefix: string, from: Revision, signal: AbortSignal): AsyncIterable<StoreEvent>
 
