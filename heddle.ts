@@ -100,14 +100,20 @@ switch (name) {
     const { followNetlink } = await import('./sys/netlink-events.ts')
     const { sdNotify } = await import('./sys/sd-notify.ts')
     const { compileHotCode } = await import('./sys/jit.ts')
+    const { relieve } = await import('./sys/heap.ts')
     compileHotCode()
-    const deps = { version, program: name, openNetlink, followNetlink, lockFile, sdNotify }
+    const system = { openNetlink, followNetlink, lockFile, sdNotify, relieve }
+    const deps = { version, program: name, ...system }
     // A thread may still wait for a file or a name; nothing else is left to be done.
     process.exit(await runDaemon(process.argv.slice(2), process.env, deps))
   }
   case 'heddlectl': {
     const { runCtl } = await import('./ctl/main.ts')
-    process.exitCode = await runCtl(process.argv.slice(2), { version })
+    const checkConfig = async (text: string, name: string) => {
+      const { checkWritten } = await import('./daemon/check-config.ts')
+      return checkWritten(text, name)
+    }
+    process.exitCode = await runCtl(process.argv.slice(2), { version, checkConfig })
     break
   }
   default:

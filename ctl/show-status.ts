@@ -1,13 +1,22 @@
-import type { DaemonStatus, PeerStatus } from '../conf/daemon-status.ts'
+import type {
+  DaemonStatus,
+  OwnLeaseStatus,
+  PeerStatus,
+  RecentMessage,
+} from '../conf/daemon-status.ts'
+import { table } from './table.ts'
+
+const MOST_PROBLEMS = 10
 
 /** The status as an operator reads it. `now` is ms since the epoch. */
 export function showStatus(status: DaemonStatus, now: number): string {
   const { lease, store, peers } = status
-  const scope = store.local ? 'this machine only' : store.reachable ? 'reachable' : 'NOT REACHABLE'
+  const reach = store.reachable ? 'reachable' : 'NOT REACHABLE'
+  const scope = store.local ? `this machine only, ${reach}` : reach
   const facts: [string, string][] = [
     ['daemon', `heddled ${status.version}, instance ${status.instance}, process ${status.pid}`],
     ['state', status.ready ? (status.error ? 'degraded' : 'ready') : 'not ready'],
-    ...(status.error ? [['problem', status.error] as [string, string]] : []),
+    ...problemsOf(status).map((problem): [string, string] => ['problem', problem]),
     ...status.warnings.map((warning): [string, string] => ['warning', warning]),
     ['store', `${store.name} (${scope})`],
     ['node', status.nodeId],
@@ -17,13 +26,39 @@ export function showStatus(status: DaemonStatus, now: number): string {
       ['subnet', lease.subnets.join(', ')],
       ['public IP', `${lease.publicIPs.join(', ')} on ${lease.interfaces.join(', ')}`],
       ['backend', `${lease.backend}, MTU ${lease.mtu}`],
-      ['lease', `held until ${lease.expires} (${duration(Date.parse(lease.expires) - now)})`],
+      ['lease', describeLease(lease, now)],
     )
+  }
+  const repairs = Object.entries(status.repairs ?? {}).filter(([, count]) => count > 0)
+  if (repairs.length > 0) {
+    facts.push(['repairs', repairs.map(([kind, count]) => `${count} ${kind}`).join(', ')])
   }
   facts.push(['subnet file', status.subnetFile])
   const width = Math.max(...facts.map(([name]) => name.length))
   const head = facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`)
-  return `${[...head, '', ...showPeers(peers)].join('\n')}\n`
+  return `${[...head, '', ...showPeers(peers), ...showRecent(status.recent ?? [])].join('\n')}\n`
+}
+
+/** One line each; where everything is wrong, the worst of it. */
+function problemsOf({ error, problems }: DaemonStatus): readonly string[] {
+  const all = problems ?? (error === undefined ? [] : [error])
+  const more = all.length - MOST_PROBLEMS
+  const rest = more > 0 ? [`and ${more} more: --format json has them all`] : []
+  return [...all.slice(0, MOST_PROBLEMS), ...rest]
+}
+
+function describeLease({ expires, reserved }: OwnLeaseStatus, now: number): string {
+  if (reserved) return 'reserved: it has no end'
+  return `held until ${expires} (${duration(Date.parse(expires) - now)})`
+}
+
+function showRecent(messages: readonly RecentMessage[]): string[] {
+  if (messages.length === 0) return []
+  const lines = messages.map(({ time, level, message, count }) => {
+    const times = count > 1 ? ` (${count} times)` : ''
+    return `${time}  ${level.padEnd(5)}  ${message}${times}`
+  })
+  return ['', 'last warnings and errors', ...lines]
 }
 
 function showPeers(peers: readonly PeerStatus[]): string[] {
@@ -36,18 +71,6 @@ function showPeers(peers: readonly PeerStatus[]): string[] {
     peer.problem === undefined ? peer.state : `${peer.state}: ${peer.problem}`,
   ])
   return table([['NODE', 'PUBLIC IP', 'SUBNET', 'BACKEND', 'STATE'], ...rows])
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
-  )
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
 }
 
 /** `23 h 59 min`, `4 min 10 s`, `ended`. */

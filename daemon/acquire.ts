@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { LeaseAttrs } from '../conf/lease.ts'
 import { type Pool, poolHas } from '../conf/network-config.ts'
 import { sameAddress } from '../ip/address.ts'
@@ -6,6 +5,7 @@ import { type ByFamily, byFamily, families, familiesOf, valuesOf } from '../ip/b
 import { formatPrefix, type Prefix, prefixesOverlap } from '../ip/prefix.ts'
 import type { Logger } from '../log/logger.ts'
 import { sleep } from './alarm.ts'
+import { newChallenge } from './challenge.ts'
 import type { Clock } from './clock.ts'
 import { describeHolder, describeSubnets, type Lease, subnetsOverlap } from './lease.ts'
 import type { LeaseList, LeaseStore } from './lease-store.ts'
@@ -27,6 +27,8 @@ export interface AcquireTools {
   readonly signal: AbortSignal
   /** From when on a subnet may be taken that was not this host's before; ms on the boot clock. */
   readonly mayTakeFrom: () => number
+  /** The lease as this very process wrote it last: nobody need be asked whose that is. */
+  readonly held: Lease | undefined
 }
 
 /** A lease in hand. `sentAt`: when the request that renewed it was sent, ms on the boot clock. */
@@ -93,18 +95,36 @@ async function tryOnce(
   list: LeaseList,
   tools: AcquireTools,
 ): Promise<Acquired | undefined> {
-  const mine = list.leases.filter((lease) => isMine(lease, claim.attrs))
+  const mine = list.leases
+    .filter((lease) => isMine(lease, claim.attrs))
+    .toSorted((a, b) => rank(a) - rank(b))
   const current = mine.find((lease) => fitsPools(lease.subnets, claim.pools)) ?? mine[0]
   if (current && !(await challenge(current, claim, tools))) return undefined
-  if (current && fitsPools(current.subnets, claim.pools)) return renew(claim, current.key, tools)
+  if (current && fitsPools(current.subnets, claim.pools)) {
+    const renewed = await renew(claim, current, tools)
+    if (renewed) await giveBack(ofNode(mine, claim), renewed.lease, tools)
+    return renewed
+  }
   const taken = [
     ...list.leases.filter((lease) => !mine.includes(lease)).map(({ subnets }) => subnets),
     ...list.unreadable.map(({ subnets }) => subnets),
   ].flatMap(valuesOf)
   const subnets = await choose(claim, current, taken, tools)
-  const acquired = subnets && (await create(claim, subnets, tools))
-  if (acquired) for (const old of mine) await forget(old, acquired.lease, tools)
-  return acquired
+  const acquired = subnets && (await takeSubnets(claim.attrs, subnets, tools))
+  if (!acquired) return undefined
+  // What has only the address in common is taken instead, and only then this node's to give back.
+  const isGone = await giveBack(mine, acquired.lease, tools)
+  return isGone ? sayAgain(acquired, claim, tools) : acquired
+}
+
+/** Those that carry the node's id; one with its address alone may be another's behind the same NAT. */
+function ofNode(leases: readonly Lease[], { attrs: { nodeId } }: Claim): Lease[] {
+  return leases.filter(({ attrs }) => attrs.nodeId === nodeId)
+}
+
+/** What an operator has reserved for the node comes first, then what has its id. */
+function rank({ reserved, attrs }: Lease): number {
+  return (reserved ? 0 : 2) + (attrs.nodeId === undefined ? 1 : 0)
 }
 
 /** Whether a node may keep exactly these subnets under the configuration. */
@@ -155,7 +175,7 @@ function pick(pool: Pool | undefined, taken: readonly Prefix[], seed: string): P
 
 async function renew(
   claim: Claim,
-  key: string,
+  { key }: Lease,
   { leases, clock }: AcquireTools,
 ): Promise<Acquired | undefined> {
   const sentAt = clock().boot
@@ -168,12 +188,14 @@ async function renew(
 /**
  * Takes subnets. The store refuses only the very same key, and two nodes that choose one IPv4
  * subnet may differ in IPv6: so we look once more, and give way to whoever is there too. The other
- * one either looked before we wrote, and holds it, or sees us as well and gives way.
+ * one either looked before we wrote, and holds it, or sees us as well and gives way. Undefined:
+ * somebody was quicker.
+ * @throws StoreError
  */
-async function create(
-  { attrs }: Claim,
+export async function takeSubnets(
+  attrs: LeaseAttrs,
   subnets: ByFamily<Prefix>,
-  { leases, clock, log }: AcquireTools,
+  { leases, clock, log }: Pick<AcquireTools, 'leases' | 'clock' | 'log'>,
 ): Promise<Acquired | undefined> {
   const sentAt = clock().boot
   const lease = await leases.create(subnets, attrs)
@@ -187,10 +209,45 @@ async function create(
   return undefined
 }
 
-async function forget(old: Lease, now: Lease, { leases, log }: AcquireTools): Promise<void> {
-  if (old.key === now.key || old.reserved) return
-  const gone = await leases.delete(old)
-  if (gone) log.info('old lease given back', { subnet: describeSubnets(old.subnets) })
+/**
+ * Gives back those of a node's leases that are not the one it holds; reservations stay. Whether
+ * one of them had a subnet of the one that stays.
+ */
+export async function giveBack(
+  mine: readonly Lease[],
+  held: Lease,
+  { leases, log }: Pick<AcquireTools, 'leases' | 'log'>,
+): Promise<boolean> {
+  let isShared = false
+  for (const old of mine) {
+    if (old.key === held.key || old.reserved || !(await remove(old, leases))) continue
+    log.info('old lease given back', { subnet: describeSubnets(old.subnets) })
+    isShared ||= subnetsOverlap(old.subnets, held.subnets)
+  }
+  return isShared
+}
+
+/** Deletes a lease, also when its holder was asked something meanwhile. */
+async function remove(lease: Lease, leases: LeaseStore): Promise<boolean> {
+  if (await leases.delete(lease)) return true
+  const now = await leases.get(lease.key)
+  return now?.attrs.nodeId !== undefined && now.attrs.nodeId === lease.attrs.nodeId
+    ? leases.delete(now)
+    : false
+}
+
+/**
+ * Writes a new lease once more after the old one with the same IPv4 subnet went: flanneld takes the
+ * end of the old for the end of that subnet.
+ */
+async function sayAgain(
+  acquired: Acquired,
+  { attrs }: Claim,
+  { leases, clock }: AcquireTools,
+): Promise<Acquired> {
+  const sentAt = clock().boot
+  const lease = await leases.put(acquired.lease, attrs)
+  return lease ? { ...acquired, lease, sentAt } : acquired
 }
 
 /**
@@ -200,14 +257,17 @@ async function forget(old: Lease, now: Lease, { leases, log }: AcquireTools): Pr
  * @throws NodeIdInUseError
  */
 async function challenge(lease: Lease, claim: Claim, tools: AcquireTools): Promise<boolean> {
-  const { leases, clock, signal, log } = tools
-  if (lease.attrs.nodeId === undefined || samePublicIP(lease.attrs, claim.attrs)) return true
+  const { leases, clock, signal, log, held } = tools
+  const isKnown = lease.key === held?.key && lease.revision === held.revision
+  if (isKnown || lease.attrs.nodeId === undefined) return true
+  // A bare reservation names no address, and nobody lives there.
+  if (samePublicIP(lease.attrs, claim.attrs) || lease.attrs.backendType === '') return true
   const holder = describeHolder(lease.attrs)
   log.info('this node’s lease has another public address: asking whether anybody lives there', {
     lease: lease.key,
     holder,
   })
-  const asked = await leases.put(lease, { ...lease.attrs, challenge: randomUUID() })
+  const asked = await leases.put(lease, { ...lease.attrs, challenge: newChallenge() })
   if (!asked) return false
   const until = clock().boot + ANSWER_MS
   while (clock().boot < until && !signal.aborted) {
@@ -221,9 +281,15 @@ async function challenge(lease: Lease, claim: Claim, tools: AcquireTools): Promi
   return !signal.aborted
 }
 
+/**
+ * Whether both name the same host: no family in which they differ, and one in which they do not. A
+ * host that gets or loses its second family stays the same.
+ */
 export function samePublicIP(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return families.every((family) => {
+  const both = families.flatMap((family) => {
     const [one, other] = [a.publicIP[family], b.publicIP[family]]
-    return one && other ? sameAddress(one, other) : one === other
+    return one && other ? [sameAddress(one, other)] : []
   })
+  const isNameless = valuesOf(a.publicIP).length + valuesOf(b.publicIP).length === 0
+  return both.length > 0 ? both.every((same) => same) : isNameless
 }

@@ -1,95 +1,170 @@
-import { type ByFamily, byFamily, valuesOf } from '../ip/by-family.ts'
+import { type ByFamily, byFamily, familiesOf, valuesOf } from '../ip/by-family.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
+import type { NetlinkError } from '../netlink/errors.ts'
 import type { KernelEvent } from '../netlink/events.ts'
-import { renderEntry } from './backend/kernel-state.ts'
+import type { FindPath } from './backend/backend.ts'
+import type { PeerCommands } from './backend/command.ts'
+import {
+  type Entry,
+  entryId,
+  renderDevice,
+  renderEntry,
+  sameEntry,
+  type VxlanDevice,
+} from './backend/kernel-state.ts'
 import { type Ours, type PeerPlan, planPeer } from './backend/plan-peer.ts'
-import { ensureDevices } from './devices.ts'
+import { Complaints } from './complaints.ts'
+import { type EnsuredDevices, ensureDevices } from './devices.ts'
+import { Doubts, type EntryKind, leasesOn } from './doubts.ts'
+import { eased } from './eased.ts'
 import { type Failure, Kernel } from './kernel.ts'
-import { type EventContext, isTrouble } from './kernel-event.ts'
+import { type EventContext, judgeEvent } from './kernel-event.ts'
 import type { Lease } from './lease.ts'
-import { type Operation, planChanges, planRepair } from './reconcile.ts'
+import { type Operation, planChanges, planRepair, type Repair } from './reconcile.ts'
+import type { RepairKind, Tally } from './telemetry.ts'
 import { type Change, Wanted } from './wanted.ts'
 
 export interface DataPathOptions {
   readonly connection: Connection
   readonly ours: Ours
-  /** Networks of an earlier run: what we left there goes. */
+  /** Networks of earlier runs and chapters: what we left there goes. */
   readonly formerNetworks: readonly Prefix[]
+  readonly repairs: Tally<RepairKind>
   readonly log: Logger
   /** Called when something did not work that a repair may mend. */
   readonly onTrouble: () => void
+  /** A device is new, and nothing is on it yet. */
+  readonly onCreated: (device: VxlanDevice) => void
+  /** What is run for a peer; undefined for one that is gone, or for which nothing is. */
+  readonly onCommands: (key: string, commands: PeerCommands | undefined) => void
+  /** Whether it was wanted, and so there, before this one took over. */
+  readonly wasWanted: (what: VxlanDevice | Entry) => boolean
+  /** Called for each peer planned and each entry compared; see sys/heap.ts. */
+  readonly relieve: () => void
 }
+
+/** How a peer is reached, or why not. */
+export type PeerOutcome = Pick<PeerPlan, 'state' | 'problem'>
 
 /** What one repair found and did. */
 export interface RepairReport {
   readonly created: readonly string[]
   readonly operations: number
-  readonly failures: readonly string[]
+  /** Why a device is not as wanted. */
+  readonly deviceErrors: readonly NetlinkError[]
+  /** Whether all is as wanted now. */
+  readonly isRight: boolean
 }
 
 /** The owner of what this host wants for itself; no lease has such a key. */
 const OWN = 'own'
+const ALL_KINDS: ReadonlySet<EntryKind> = new Set(['address', 'neighbour', 'fdb', 'route'])
+const NOTHING_DONE = { created: [], operations: 0, deviceErrors: [] } as const
 
 /**
  * The kernel's part of the network: keeps it as the leases want it. A change of one lease touches
- * what that lease wants; `repair` compares everything with what is really there. Synchronous.
+ * what that lease wants; `repair` compares with what is really there. Synchronous.
  */
 export class DataPath {
   readonly #options: DataPathOptions
   readonly #kernel: Kernel
   readonly #wanted = new Wanted()
-  readonly #plans = new Map<string, PeerPlan>()
+  readonly #plans = new Map<string, PeerOutcome>()
   readonly #networks: ByFamily<readonly Prefix[]>
   readonly #context: EventContext
-  #conflicts: readonly string[] = []
-  #failures: readonly string[] = []
+  readonly #doubts = new Doubts()
+  readonly #often: Logger
+  /** Interfaces that traffic between hosts has left by. */
+  readonly #carriers: Set<string>
+  /** Entries that are not in the kernel yet: when they are written, that is no repair. */
+  readonly #owed = new Set<string>()
+  /** What stands for an entry that has somebody else's beside it, by the entry's identity. */
+  #disputed: ReadonlyMap<string, Entry> = new Map()
+  #standIns: ReadonlyMap<string, Entry> = new Map()
+  readonly #complaints: Complaints
+  #isFirst = true
+  #hasPruned = false
 
   constructor(options: DataPathOptions) {
     this.#options = options
+    this.#often = limited(options.log)
+    this.#complaints = new Complaints(options.log)
     this.#kernel = new Kernel(options.connection)
-    const { backend, networks, subnets } = options.ours
+    const { backend, networks, subnets, uplinks } = options.ours
     this.#wanted.set(OWN, 0, backend.own(subnets))
     this.#networks = byFamily((family) => {
       const former = options.formerNetworks.filter(({ address }) => address.family === family)
       const inside = networks[family] ? [networks[family], ...former] : former
       return inside.length > 0 ? inside : undefined
     })
+    this.#carriers = new Set(valuesOf(uplinks).map(({ name }) => name))
     this.#context = {
       devices: backend.devices,
-      uplinks: valuesOf(options.ours.uplinks).map(({ name }) => name),
+      carries: (name) => this.#carriers.has(name),
       networks: valuesOf(networks),
       usesPaths: backend.usesPaths,
-      nameOf: (index) => this.#kernel.nameOf(index),
-      wanted: (id) => this.#wanted.get(id),
+      known: (index) => this.#kernel.known(index),
+      indexOf: (name) => this.#kernel.indexOf(name),
+      wanted: (id) => this.#standIns.get(id) ?? this.#wanted.get(id),
     }
   }
 
-  /** What is wanted for each peer, by its lease's key. */
-  get plans(): ReadonlyMap<string, PeerPlan> {
+  /** How each peer is reached, by its lease's key. */
+  get plans(): ReadonlyMap<string, PeerOutcome> {
     return this.#plans
   }
 
-  /** Whether an event may mean that the kernel is no longer as wanted. */
-  isTrouble(event: KernelEvent): boolean {
-    return isTrouble(event, this.#context)
+  /** Everything that is wanted in the kernel's tables. */
+  get entries(): Iterable<Entry> {
+    return this.#wanted
   }
 
   /** What keeps the kernel from being as wanted; empty when it is. */
   get problems(): readonly string[] {
-    return [...this.#conflicts, ...this.#failures]
+    return this.#complaints.problems
+  }
+
+  /** Whether the kernel's events left something to look at. */
+  get isInDoubt(): boolean {
+    return this.#doubts.any
+  }
+
+  /** The device or entry that is wanted; for who comes after, to tell what was there. */
+  wants(what: VxlanDevice | Entry): boolean {
+    if ('vni' in what) {
+      const device = this.#options.ours.backend.devices.find(({ name }) => name === what.name)
+      return device !== undefined && renderDevice(device) === renderDevice(what)
+    }
+    const wanted = this.#wanted.get(entryId(what))
+    return wanted !== undefined && sameEntry(wanted, what)
+  }
+
+  /** Takes note of what events say. */
+  takeEvents(events: readonly KernelEvent[]): void {
+    for (const event of events) {
+      this.#doubts.take(judgeEvent(event, this.#context))
+      if (event.kind === 'link') this.#kernel.note(event)
+    }
   }
 
   /** One peer's lease is new or other than before, or, if undefined, gone. */
   setPeers(leases: ReadonlyMap<string, Lease | undefined>): void {
-    const changes = [...leases].flatMap(([key, lease]) => this.#plan(key, lease))
-    const operations = planChanges(changes)
-    if (operations.length === 0) return
-    this.#log(operations)
-    const failures = this.#kernel.apply(operations)
-    // A route that is in the way, a device that went: the repair sorts it out.
+    this.#write(this.#planAll(leases))
+  }
+
+  /** Makes right what is in doubt, and all of it where that is not known better. */
+  mend(leases: ReadonlyMap<string, Lease>, options: { readonly prune: boolean }): RepairReport {
+    const { isWhole, kinds, paths } = this.#doubts
+    if (isWhole || this.#isFirst || this.#complaints.isRefused) return this.repair(leases, options)
+    this.#doubts.clear()
+    if (paths.length > 0) this.#write(this.#planAll(leasesOn(paths, leases)))
+    if (kinds.size === 0) return { ...NOTHING_DONE, isRight: !this.isInDoubt }
+    const { operations, failures } = this.#settle(kinds, options)
     if (failures.length > 0) this.#options.onTrouble()
+    return { ...NOTHING_DONE, operations, isRight: failures.length === 0 }
   }
 
   /**
@@ -98,35 +173,144 @@ export class DataPath {
    * @throws DeviceConflictError, NetlinkError when even that cannot be found out
    */
   repair(leases: ReadonlyMap<string, Lease>, options: { readonly prune: boolean }): RepairReport {
-    const { connection, ours, log } = this.#options
-    const { created, changed } = ensureDevices(connection, ours.backend.devices)
-    if (created.length > 0) log.info('devices made', { devices: created.join(' ') })
-    if (changed.length > 0) log.info('devices set right', { devices: changed.join(' ') })
+    const { created, errors } = this.#makeDevices()
     this.#kernel.refreshLinks()
-    for (const key of this.#plans.keys()) if (!leases.has(key)) this.#plan(key, undefined)
-    for (const [key, lease] of leases) this.#plan(key, lease)
-    const names = ours.backend.devices.map(({ name }) => name)
-    const found = this.#kernel.read(names, this.#networks)
-    const { operations, conflicts } = planRepair(this.#wanted.entries(), found, options)
-    this.#log(operations)
-    const failures = this.#kernel.apply(operations)
-    this.#note(conflicts, failures)
-    return { created, operations: operations.length, failures: this.#failures }
+    this.#doubts.clear()
+    const gone = [...this.#plans.keys()].filter((key) => !leases.has(key))
+    const changes = this.#planAll(
+      new Map([...gone.map((key) => [key, undefined] as const), ...leases]),
+    )
+    if (!this.#isFirst) for (const change of changes) this.#owe(change)
+    const { operations, failures } = this.#settle(ALL_KINDS, options)
+    this.#complaints.noteFailures([...errors.map(({ message }) => message), ...failures])
+    this.#isFirst = false
+    this.#hasPruned ||= options.prune
+    const isRight = !this.#complaints.isRefused
+    return { created, operations, deviceErrors: errors, isRight }
   }
 
-  #plan(key: string, lease: Lease | undefined): Change[] {
-    const { ours, log } = this.#options
+  #makeDevices(): EnsuredDevices {
+    const { connection, ours, repairs, onCreated } = this.#options
+    const { devices } = ours.backend
+    const made = ensureDevices(connection, devices)
+    const { created, changed } = made
+    if (created.length > 0) this.#often.info('devices made', { devices: created.join(' ') })
+    if (changed.length > 0) this.#often.info('devices set right', { devices: changed.join(' ') })
+    for (const device of devices) {
+      if (created.includes(device.name)) onCreated(device)
+      else if (!changed.includes(device.name)) continue
+      if (!this.#isFirst || this.#options.wasWanted(device)) repairs.add('device')
+    }
+    return made
+  }
+
+  /** Plans anew for these peers: what is wanted otherwise than before. */
+  #planAll(leases: ReadonlyMap<string, Lease | undefined>): Change[] {
+    const find = this.#pathFinder(leases)
+    return [...leases].flatMap(([key, lease]) => this.#plan(key, lease, find))
+  }
+
+  #pathFinder(leases: ReadonlyMap<string, Lease | undefined>): FindPath {
+    const { backend, subnets } = this.#options.ours
+    const addresses = backend.usesPaths
+      ? [...leases.values()].flatMap((lease) =>
+          familiesOf(subnets).flatMap((family) => lease?.attrs.publicIP[family] ?? []),
+        )
+      : []
+    return this.#kernel.pathFinder(addresses)
+  }
+
+  #plan(key: string, lease: Lease | undefined, find: FindPath): Change[] {
+    const { ours, onCommands, relieve } = this.#options
     if (!lease) {
       this.#plans.delete(key)
+      onCommands(key, undefined)
       return this.#wanted.set(key, 0, [])
     }
-    const plan = planPeer(lease, ours, (address) => this.#kernel.findPath(address))
+    relieve()
+    const plan = planPeer(lease, ours, find)
     const before = this.#plans.get(key)
     if (plan.problem !== undefined && plan.problem !== before?.problem) {
-      log.warn('peer not reached', { lease: key, problem: plan.problem })
+      this.#often.warn('peer not reached', { lease: key, problem: plan.problem })
     }
-    this.#plans.set(key, plan)
+    this.#plans.set(key, outcomeOf(plan))
+    onCommands(key, plan.commands)
+    if (plan.state === 'direct') for (const { device } of plan.entries) this.#carriers.add(device)
     return this.#wanted.set(key, lease.revision, plan.entries)
+  }
+
+  /** Writes changes; what cannot be is left to a repair. */
+  #write(changes: readonly Change[]): void {
+    const isContested = ({ entry }: Operation): boolean => {
+      const id = entryId(entry)
+      return this.#disputed.has(id) || this.#doubts.has(id)
+    }
+    const operations = planChanges(changes)
+    const [contested, free] = [
+      operations.filter(isContested),
+      operations.filter((one) => !isContested(one)),
+    ]
+    this.#log(free)
+    const failed = free.length > 0 ? this.#kernel.apply(free).map(({ operation }) => operation) : []
+    for (const { entry } of [...contested, ...failed]) this.#owed.add(entryId(entry))
+    // A route that is in the way, a device that went: the repair sorts it out.
+    if (contested.length + failed.length > 0) this.#options.onTrouble()
+  }
+
+  #owe({ before, after }: Change): void {
+    const entry = after ?? before
+    if (entry) this.#owed.add(entryId(entry))
+  }
+
+  /** Compares the tables of these kinds with what is wanted in them, and makes them so. */
+  #settle(
+    kinds: ReadonlySet<EntryKind>,
+    options: { readonly prune: boolean },
+  ): { operations: number; failures: string[] } {
+    const names = this.#options.ours.backend.devices.map(({ name }) => name)
+    const missing = new Set(names.filter((name) => this.#kernel.indexOf(name) === undefined))
+    const all = this.#wanted
+    const isMeant = ({ kind, device }: Entry): boolean => kinds.has(kind) && !missing.has(device)
+    const wanted = {
+      get: (id: string) => all.get(id),
+      entries: () => all.entries().filter(isMeant),
+    }
+    const found = this.#kernel.read(kinds, names, this.#networks)
+    const repair = planRepair(wanted, eased(found, this.#options.relieve), options)
+    const { operations } = repair
+    this.#log(operations)
+    const failures = this.#kernel.apply(operations)
+    this.#count(operations, failures)
+    if (kinds.has('route')) this.#noteOthers(repair)
+    return { operations: operations.length, failures: failures.map(renderFailure) }
+  }
+
+  /** Counts what was put back, and what is not owed any more. */
+  #count(operations: readonly Operation[], failures: readonly Failure[]): void {
+    const failed = new Set(failures.map(({ operation }) => operation))
+    for (const operation of operations) {
+      const { entry } = operation
+      const id = entryId(entry)
+      if (failed.has(operation)) {
+        if (this.#isFirst) this.#owed.add(id)
+        continue
+      }
+      if (this.#isRepair(operation)) this.#options.repairs.add(entry.kind)
+      this.#owed.delete(id)
+    }
+  }
+
+  #isRepair({ verb, entry, isPassing }: Operation): boolean {
+    if (isPassing) return false
+    if (verb === 'delete' && !this.#hasPruned) return false
+    return this.#isFirst ? this.#options.wasWanted(entry) : !this.#owed.has(entryId(entry))
+  }
+
+  #noteOthers(repair: Repair): void {
+    this.#complaints.noteOthers(repair)
+    this.#disputed = repair.disputed
+    const standIns = [...repair.disputed.values()]
+    this.#standIns = new Map(standIns.map((entry) => [entryId(entry), entry]))
   }
 
   #log(operations: readonly Operation[]): void {
@@ -134,21 +318,21 @@ export class DataPath {
       this.#options.log.debug(`${verb} ${renderEntry(entry)}`)
     }
   }
+}
 
-  /** Says what is wrong, once as long as it stays wrong in the same way. */
-  #note(conflicts: readonly string[], failures: readonly Failure[]): void {
-    const { log } = this.#options
-    const texts = failures.map(
-      ({ operation, error }) =>
-        `${operation.verb} ${renderEntry(operation.entry)}: ${error.message}`,
-    )
-    for (const text of texts) {
-      if (!this.#failures.includes(text)) log.error('kernel refused', { what: text })
-    }
-    for (const text of conflicts) {
-      if (!this.#conflicts.includes(text)) log.warn('somebody else’s route stays', { what: text })
-    }
-    this.#failures = texts
-    this.#conflicts = conflicts
-  }
+function renderFailure({ operation: { verb, entry }, error }: Failure): string {
+  return `${verb} ${renderEntry(entry)}: ${error.message}`
+}
+
+const outcomes = {
+  tunnel: { state: 'tunnel' },
+  direct: { state: 'direct' },
+  commands: { state: 'commands' },
+  none: { state: 'none' },
+  skipped: { state: 'skipped' },
+} as const
+
+/** The same object for all whose outcome is the same, as nearly always: there may be thousands. */
+function outcomeOf({ state, problem }: PeerPlan): PeerOutcome {
+  return problem === undefined ? outcomes[state] : { state, problem }
 }

@@ -2,8 +2,8 @@ import { sameAddress } from '../ip/address.ts'
 import type { Mac } from '../ip/mac.ts'
 import type { Request } from '../netlink/codec/message.ts'
 import type { Connection } from '../netlink/connection.ts'
-import { isErrno } from '../netlink/errors.ts'
-import { addLink, deleteLink, getLink, type Link, setLink } from '../netlink/link.ts'
+import { isErrno, NetlinkError } from '../netlink/errors.ts'
+import { addLink, deleteLink, getLink, type Link, listLinks, setLink } from '../netlink/link.ts'
 import type { VxlanDevice } from './backend/kernel-state.ts'
 
 /** An interface that is not ours has the name our device must have. */
@@ -26,35 +26,49 @@ export function planDevice(
   found: Link | undefined,
   uplink: number,
 ): DevicePlan {
-  const { mac, mtu } = wanted
   if (!found) return { kind: 'create', requests: [create(wanted, uplink)] }
   refuseOther(found)
-  if (!isAlike(wanted, found, uplink)) {
+  if (!isAlike(wanted, found)) {
     const requests = [deleteLink({ index: found.index }), create(wanted, uplink)]
     return { kind: 'create', requests }
   }
-  const change = {
-    ...(found.mac !== mac && { mac }),
-    ...(found.mtu !== mtu && { mtu }),
-    ...(!found.up && { up: true }),
-  }
-  return Object.keys(change).length === 0
-    ? { kind: 'fine' }
-    : { kind: 'change', requests: [setLink({ index: found.index, ...change })] }
+  const { index } = found
+  const requests = changes(wanted, found, uplink).map((change) => setLink({ index, ...change }))
+  return requests.length === 0 ? { kind: 'fine' } : { kind: 'change', requests }
 }
 
 /** Whether all that is fixed at creation is as wanted; flannel makes the same ones. */
-function isAlike(wanted: VxlanDevice, { vxlan }: Link, uplink: number): boolean {
+function isAlike(wanted: VxlanDevice, { vxlan }: Link): boolean {
   return (
     vxlan?.id === wanted.vni &&
-    vxlan.link === uplink &&
-    vxlan.local !== undefined &&
-    sameAddress(vxlan.local, wanted.local) &&
+    vxlan.local?.family === wanted.local.family &&
     vxlan.port === wanted.port &&
     (vxlan.gbp ?? false) === wanted.gbp &&
-    (vxlan.learning ?? true) === wanted.learning &&
     vxlan.group === undefined
   )
+}
+
+/** The tunnel's own settings first: the new link below may bear an MTU that the old one did not. */
+function changes(wanted: VxlanDevice, found: Link, uplink: number) {
+  const { name, mac, mtu, vni, local, learning } = wanted
+  const { vxlan } = found
+  const isTunnelFine =
+    vxlan?.link === uplink &&
+    vxlan.local !== undefined &&
+    sameAddress(vxlan.local, local) &&
+    (vxlan.learning ?? true) === learning
+  const rest = {
+    ...(found.name !== name && { name }),
+    ...(found.mac !== mac && { mac }),
+    ...(found.mtu !== mtu && { mtu }),
+    // A port of a bridge does not route what it gets.
+    ...(found.master !== undefined && { master: 0 }),
+    ...(!found.up && { up: true }),
+  }
+  return [
+    ...(isTunnelFine ? [] : [{ vxlan: { id: vni, link: uplink, local, learning } }]),
+    ...(Object.keys(rest).length === 0 ? [] : [rest]),
+  ]
 }
 
 function create(wanted: VxlanDevice, uplink: number): Request {
@@ -90,24 +104,46 @@ function refuseOther({ name, kind = 'something else' }: Link): void {
   )
 }
 
+/** What came of making devices as wanted: their names, and what the kernel refused. */
+export interface EnsuredDevices {
+  /** New, and so empty. */
+  readonly created: readonly string[]
+  readonly changed: readonly string[]
+  readonly errors: readonly NetlinkError[]
+}
+
 /**
- * Makes the devices as wanted and says which of them are new, and so empty.
- * @throws DeviceConflictError, NetlinkError
+ * Makes the devices as wanted; one that cannot be made does not keep the others from it.
+ * @throws DeviceConflictError
  */
 export function ensureDevices(
   connection: Connection,
   devices: readonly VxlanDevice[],
-): { readonly created: string[]; readonly changed: string[] } {
+): EnsuredDevices {
   const created: string[] = []
   const changed: string[] = []
+  const errors: NetlinkError[] = []
   for (const device of devices) {
-    const uplink = connection.get(getLink({ name: device.uplink })).index
-    const plan = planDevice(device, findLink(connection, device.name), uplink)
-    if (plan.kind === 'fine') continue
-    for (const request of plan.requests) connection.execute(request)
-    ;(plan.kind === 'create' ? created : changed).push(device.name)
+    try {
+      const uplink = connection.get(getLink({ name: device.uplink })).index
+      const found = findLink(connection, device.name) ?? renamed(connection, device)
+      const plan = planDevice(device, found, uplink)
+      if (plan.kind === 'fine') continue
+      for (const request of plan.requests) connection.execute(request)
+      ;(plan.kind === 'create' ? created : changed).push(device.name)
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error
+      errors.push(error)
+    }
   }
-  return { created, changed }
+  return { created, changed, errors }
+}
+
+/** Our device under a name that somebody else gave it: another with its VNI cannot be made. */
+function renamed(connection: Connection, { mac, vni, port }: VxlanDevice): Link | undefined {
+  return connection
+    .dump(listLinks({ kind: 'vxlan' }))
+    .find((link) => link.vxlan?.id === vni && link.vxlan.port === port && link.mac === mac)
 }
 
 /** Deletes devices of ours that are no longer wanted, known by name and MAC. Returns their names. */

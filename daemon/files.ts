@@ -5,7 +5,8 @@ import {
   openSync,
   readFileSync,
   renameSync,
-  writeSync,
+  rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 
@@ -24,18 +25,35 @@ export function readIfThere(path: string): string | undefined {
 /**
  * Writes a file so that a reader, and a crash, see the old text or the new one, and makes its
  * folder (0755) when missing.
+ * @throws StateError naming the file
  */
 export function writeAtomically(path: string, text: string, mode: number): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   const temporary = `${path}.new`
-  const fd = openSync(temporary, 'w', mode)
   try {
-    writeSync(fd, text)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    const fd = openSync(temporary, 'w', mode)
+    try {
+      // On a disk that is nearly full a single write may stop half way without an error.
+      writeFileSync(fd, text)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    discard(temporary)
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StateError(`cannot write ${path}: ${reason}`, { cause: error })
   }
-  renameSync(temporary, path)
+}
+
+/** Half a file would take the very room that is lacking. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true })
+  } catch {
+    // Read-only: it was not made either.
+  }
 }
 
 /** As `writeAtomically`, and nothing is written when the file says so already. */

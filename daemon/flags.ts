@@ -21,8 +21,8 @@ interface FlagSpec {
 export const flagSpecs = {
   store: {
     kind: 'text',
-    value: 'sqlite[:FILE]|etcd',
-    help: 'where leases are kept: etcd for several machines, or a file that all daemons of this machine share (default: etcd if any --etcd-* is given, else sqlite:/var/lib/heddle/store.db)',
+    value: 'sqlite[:FILE]|etcd|consul|zookeeper',
+    help: 'where leases are kept: etcd, Consul or ZooKeeper for several machines, or a file that all daemons of this machine share (default: etcd if any --etcd-* is given, else sqlite:/var/lib/heddle/store.db)',
   },
   'etcd-endpoints': {
     kind: 'text',
@@ -41,6 +41,39 @@ export const flagSpecs = {
   'etcd-keyfile': { kind: 'text', value: 'FILE', help: 'key of the client certificate' },
   'etcd-username': { kind: 'text', value: 'NAME', help: 'user name for etcd' },
   'etcd-password': { kind: 'text', value: 'TEXT', help: 'its password' },
+  'consul-endpoints': {
+    kind: 'text',
+    fallback: 'http://127.0.0.1:8500',
+    value: 'URLS',
+    help: 'Consul agents of one datacenter, by comma',
+  },
+  'consul-token': {
+    kind: 'text',
+    value: 'TEXT',
+    help: 'ACL token for Consul; it writes keys under PREFIX',
+  },
+  'consul-cafile': { kind: 'text', value: 'FILE', help: 'CA that signed Consul’s certificate' },
+  'consul-certfile': { kind: 'text', value: 'FILE', help: 'client certificate for Consul' },
+  'consul-keyfile': { kind: 'text', value: 'FILE', help: 'key of the client certificate' },
+  'zookeeper-endpoints': {
+    kind: 'text',
+    fallback: '127.0.0.1:2181',
+    value: 'HOST:PORT,...',
+    help: 'ZooKeeper servers of one ensemble, by comma',
+  },
+  'zookeeper-username': {
+    kind: 'text',
+    value: 'NAME',
+    help: 'user name for ZooKeeper (scheme digest); nodes are made for this user only',
+  },
+  'zookeeper-password': { kind: 'text', value: 'TEXT', help: 'its password' },
+  'zookeeper-cafile': {
+    kind: 'text',
+    value: 'FILE',
+    help: 'CA that signed ZooKeeper’s certificate; asks for TLS',
+  },
+  'zookeeper-certfile': { kind: 'text', value: 'FILE', help: 'client certificate for ZooKeeper' },
+  'zookeeper-keyfile': { kind: 'text', value: 'FILE', help: 'key of the client certificate' },
   'net-config-path': {
     kind: 'text',
     value: 'FILE',
@@ -105,9 +138,9 @@ export const flagSpecs = {
   },
   'iptables-resync': {
     kind: 'number',
-    fallback: '5',
+    fallback: '300',
     value: 'SECONDS',
-    help: 'look after the firewall rules at least that often',
+    help: 'look after the firewall rules at least that often, whatever the kernel tells of them',
     min: 1,
     max: 86_400,
   },
@@ -115,7 +148,7 @@ export const flagSpecs = {
     kind: 'number',
     fallback: '0',
     value: 'PORT',
-    help: 'answer /healthz and /readyz on this TCP port (0: none)',
+    help: 'answer /healthz, /readyz and /metrics on this TCP port (0: none)',
     min: 0,
     max: 65_535,
   },
@@ -187,7 +220,7 @@ export interface ParsedFlags {
   readonly given: ReadonlySet<string>
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
  * Reads the command line as Go's flag package does (one or two dashes, the value after `=` or as

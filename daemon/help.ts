@@ -7,6 +7,7 @@ const INDENT = 8
 export function helpText(): string {
   const lines = [
     'usage: heddled [flags]',
+    '       heddled cleanup [flags]     removes from this host what it made (cleanup --help)',
     '',
     'Leases this host a subnet of the network in a store, and keeps the kernel’s routes to the other',
     'hosts’ subnets. Stopping it disturbs no traffic. Each flag may also come from the environment:',

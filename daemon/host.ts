@@ -1,20 +1,31 @@
 import { statusSocketPath } from '../conf/daemon-status.ts'
 import type { SubnetEnv } from '../conf/subnet-env.ts'
 import type { Logger } from '../log/logger.ts'
+import type { RecentLog } from '../log/recent.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { Socket } from '../netlink/socket.ts'
 import type { Store } from '../store/store.ts'
+import { type AdminTools, adminRoutes } from './admin.ts'
 import { type Clock, hostClock } from './clock.ts'
+import { Commands } from './commands.ts'
+import { countedSocket } from './counted-socket.ts'
+import { writeFlags } from './flags-file.ts'
+import { HostFiles } from './host-files.ts'
 import { Macs, nodeId } from './identity.ts'
+import { type KernelMemory, newKernelMemory } from './kernel-memory.ts'
 import type { FollowNetlink } from './kernel-watch.ts'
 import { LeaseStore } from './lease-store.ts'
 import { claim, instanceLock, type LockFile, stateDirLock, subnetFileLock } from './locks.ts'
+import { measuredStore } from './measured-store.ts'
 import { memoryPath, type Remembered, readMemory } from './memory-file.ts'
-import type { Settings, StoreChoice } from './settings.ts'
-import { StatusBoard } from './status-board.ts'
+import type { Settings } from './settings.ts'
+import { type BoardOptions, StatusBoard } from './status-board.ts'
 import { serveHealth, serveStatus } from './status-server.ts'
+import { type StatusTools, statusSource } from './status-source.ts'
+import { openStore } from './store-choice.ts'
 import { readFormerSubnet, StatusFile } from './subnet-file.ts'
 import { SubnetManager } from './subnet-manager.ts'
+import { type NetlinkProtocol, newTelemetry, type Telemetry } from './telemetry.ts'
 
 /** What heddled needs of the system, handed in by the executable. */
 export interface DaemonDeps {
@@ -26,6 +37,8 @@ export interface DaemonDeps {
   readonly lockFile: LockFile
   /** Tells systemd; the first argument is `$NOTIFY_SOCKET`. */
   readonly sdNotify: (socketPath: string | undefined, state: string) => boolean
+  /** To be called for each of many things that are made and let go; see sys/heap.ts. */
+  readonly relieve: () => void
 }
 
 /** What a running daemon holds of its host. */
@@ -42,13 +55,20 @@ export interface Host {
   readonly remembered: Remembered | undefined
   /** What an earlier run, flannel's or ours, left in the subnet file. */
   readonly former: SubnetEnv | undefined
+  /** The subnet file, and docker's options made of it. */
+  readonly files: HostFiles
+  /** What of the kernel's part outlives a change of the configuration. */
+  readonly memory: KernelMemory
+  /** What a backend has run. */
+  readonly commands: Commands
   readonly board: StatusBoard
+  /** What is counted; metrics are made of it. */
+  readonly telemetry: Telemetry
   readonly route: Connection
   readonly netfilter: Connection
+  /** To be called for each of many things that are made and let go; see sys/heap.ts. */
+  readonly relieve: () => void
 }
-
-/** How long `heddlectl status` waits for the store. */
-const PROBE_MS = 1_000
 
 /**
  * Takes what only one daemon may have, and opens what it works with; `stack` gives it all back.
@@ -57,26 +77,32 @@ const PROBE_MS = 1_000
 export async function openHost(
   settings: Settings,
   deps: DaemonDeps,
-  log: Logger,
+  log: RecentLog,
   stack: AsyncDisposableStack,
 ): Promise<Host> {
-  const { instance, stateDir, subnetFile, ttlSeconds, renewMarginSeconds } = settings
-  const store = stack.use(await openStore(settings.store, log))
+  const { instance, stateDir, subnetFile, storePrefix: prefix, ttlSeconds } = settings
+  const telemetry = newTelemetry()
+  const store = stack.use(measuredStore(await openStore(settings.store, log), telemetry))
   const isLocal = settings.store.kind === 'sqlite'
   const scope = isLocal ? ' (this machine only)' : ''
   log.info('heddled starts', { version: deps.version, instance, store: store.name + scope })
-  for (const one of [instanceLock(instance), stateDirLock(stateDir), subnetFileLock(subnetFile)]) {
-    stack.use(claim(one, deps.lockFile, instance))
-  }
+  claimPlaces(settings, deps, stack)
   const clock = hostClock
   const id = nodeId(stateDir)
-  const leases = new LeaseStore(store, { prefix: settings.storePrefix, ttlSeconds, log })
-  const told = { name: store.name, local: isLocal }
-  const board = new StatusBoard(
-    { version: deps.version, instance, nodeId: id, subnetFile, store: told, clock },
-    new StatusFile(subnetFile, log),
-  )
-  await openServers(settings, board, leases, stack)
+  writeFlags(stateDir, settings.kept)
+  const leases = new LeaseStore(store, { prefix, ttlSeconds, log, relieve: deps.relieve })
+  const board = boardOf(settings, {
+    version: deps.version,
+    nodeId: id,
+    store: { name: store.name, local: isLocal },
+    clock,
+    telemetry,
+    log,
+  })
+  const manager = new SubnetManager({ ...settings, leases, clock, log, telemetry })
+  const tools = { store, isLocal, leases, manager, board, telemetry, log, version: deps.version }
+  await openServers(settings, tools, stack)
+  const former = readFormerSubnet(subnetFile, log)
   return {
     settings,
     log,
@@ -85,35 +111,55 @@ export async function openHost(
     isLocal,
     nodeId: id,
     board,
-    manager: new SubnetManager({ leases, ttlSeconds, renewMarginSeconds, clock, log }),
-    macs: new Macs(stateDir),
-    remembered: readMemory(memoryPath(stateDir), clock()),
-    former: readFormerSubnet(subnetFile, log),
-    route: stack.use(new Connection(deps.openNetlink('route'))),
-    netfilter: stack.use(new Connection(deps.openNetlink('netfilter'))),
+    telemetry,
+    manager,
+    remembered: readMemory(memoryPath(stateDir), clock(), log),
+    former,
+    memory: newKernelMemory(former),
+    commands: new Commands(log),
+    files: new HostFiles({ subnetFile, log }),
+    ...openKernel(stateDir, deps, telemetry, stack),
+    relieve: deps.relieve,
   }
 }
 
+function openKernel(
+  stateDir: string,
+  { openNetlink }: DaemonDeps,
+  telemetry: Telemetry,
+  stack: AsyncDisposableStack,
+): Pick<Host, 'macs' | 'route' | 'netfilter'> {
+  const connect = (protocol: NetlinkProtocol): Connection =>
+    stack.use(new Connection(countedSocket(openNetlink(protocol), protocol, telemetry)))
+  return { macs: new Macs(stateDir), route: connect('route'), netfilter: connect('netfilter') }
+}
+
+function claimPlaces(
+  { instance, stateDir, subnetFile }: Settings,
+  { lockFile }: DaemonDeps,
+  stack: AsyncDisposableStack,
+): void {
+  for (const one of [instanceLock(instance), stateDirLock(stateDir), subnetFileLock(subnetFile)]) {
+    stack.use(claim(one, lockFile, instance))
+  }
+}
+
+function boardOf(
+  { instance, subnetFile }: Settings,
+  rest: Omit<BoardOptions, 'instance' | 'subnetFile'>,
+): StatusBoard {
+  const file = new StatusFile(subnetFile, rest.log)
+  return new StatusBoard({ ...rest, instance, subnetFile }, file)
+}
+
+/** What changes something is on the socket only. */
 async function openServers(
-  { instance, healthz }: Settings,
-  board: StatusBoard,
-  leases: LeaseStore,
+  { instance, storePrefix, healthz }: Settings,
+  tools: StatusTools & Omit<AdminTools, 'storePrefix'>,
   stack: AsyncDisposableStack,
 ): Promise<void> {
-  const source = {
-    status: async () => board.status({ reachable: await leases.answers(PROBE_MS) }),
-    isReady: () => board.isReady,
-  }
-  stack.use(await serveStatus(statusSocketPath(instance), source))
+  const source = statusSource(tools)
+  const admin = adminRoutes({ ...tools, storePrefix })
+  stack.use(await serveStatus(statusSocketPath(instance), source, admin))
   if (healthz) stack.use(await serveHealth(healthz, source))
-}
-
-/** Each store's client is loaded only where it is used. */
-async function openStore(choice: StoreChoice, log: Logger): Promise<Store> {
-  if (choice.kind === 'sqlite') {
-    const { openSqliteStore } = await import('../store/sqlite.ts')
-    return openSqliteStore(choice.path, log)
-  }
-  const { openEtcdStore } = await import('../store/etcd.ts')
-  return openEtcdStore(choice.options, log)
 }

@@ -1,5 +1,8 @@
 import type { Logger } from '../log/logger.ts'
+import type { Connection } from '../netlink/connection.ts'
+import { NetlinkError } from '../netlink/errors.ts'
 import { decodeEvents, groups, type KernelEvent } from '../netlink/events.ts'
+import { getLink } from '../netlink/link.ts'
 import {
   decodeRulesetEvents,
   NFTABLES_GROUP,
@@ -82,5 +85,19 @@ function reader<T>(
       return
     }
     tell(events)
+  }
+}
+
+/** The loopback interface, which every namespace has. */
+const LOOPBACK = 1
+
+/** Why the data path cannot be looked after: the kernel does not answer. For the watchdog. */
+export function kernelFault(route: Connection): string | undefined {
+  try {
+    route.get(getLink({ index: LOOPBACK }))
+    return undefined
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error
+    return error.message
   }
 }

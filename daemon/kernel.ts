@@ -1,10 +1,11 @@
-import { type Address, isLinkLocal } from '../ip/address.ts'
+import { type Address, formatAddress, isLinkLocal } from '../ip/address.ts'
 import { type ByFamily, families, familiesOf } from '../ip/by-family.ts'
 import { type Prefix, prefixCovers } from '../ip/prefix.ts'
 import { deleteAddress, listAddresses, replaceAddress } from '../netlink/address.ts'
 import type { Request } from '../netlink/codec/message.ts'
-import type { Connection } from '../netlink/connection.ts'
+import type { Answer, Connection } from '../netlink/connection.ts'
 import { isErrno, NetlinkError } from '../netlink/errors.ts'
+import type { KernelEvent } from '../netlink/events.ts'
 import { listLinks } from '../netlink/link.ts'
 import {
   deleteFdb,
@@ -19,17 +20,19 @@ import {
   deleteRoute,
   getRoute,
   listRoutes,
+  prependRoute,
   type Route,
   replaceRoute,
 } from '../netlink/route.ts'
-import type { Path } from './backend/backend.ts'
+import type { FindPath, Path } from './backend/backend.ts'
 import {
-  defaultMetric,
   type Entry,
   ROUTE_PROTOCOL,
   type RouteEntry,
   renderEntry,
+  routeEntry,
 } from './backend/kernel-state.ts'
+import type { KnownLink } from './kernel-event.ts'
 import type { Found, Operation } from './reconcile.ts'
 
 /** An operation that the kernel refused. */
@@ -42,107 +45,154 @@ const TABLE_MAIN = 254
 const RTPROT_KERNEL = 2
 const ENODEV = 19
 
+/** What the kernel says when no packet to an address would leave. */
+const NO_PATH = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL', 'ENETDOWN'] as const
 /** What the kernel says when there is nothing to delete, or its device has gone with all it held. */
 const ALREADY_GONE = ['ENOENT', 'ESRCH', 'ENODEV', 'EADDRNOTAVAIL'] as const
 
 /** The kernel's tables in terms of entries: reads them, writes them, asks for paths. */
 export class Kernel {
   readonly #connection: Connection
+  #links = new Map<number, KnownLink>()
   #indexes = new Map<string, number>()
-  #names = new Map<number, string>()
 
   constructor(connection: Connection) {
     this.#connection = connection
   }
 
-  /** Learns anew which device has which index; needed after devices came or went. */
+  /** Learns anew which device has which index; needed after events were lost. */
   refreshLinks(): void {
     const links = this.#connection.dump(listLinks())
+    this.#links = new Map(links.map(({ index, name, up }) => [index, { name, up }]))
     this.#indexes = new Map(links.map(({ name, index }) => [name, index]))
-    this.#names = new Map(links.map(({ name, index }) => [index, name]))
   }
 
-  /** The device of this index, as of the last refresh. */
-  nameOf(index: number): string | undefined {
-    return this.#names.get(index)
+  /** Takes from an event what it tells of links. */
+  note({ gone, link: { index, name, up } }: Extract<KernelEvent, { kind: 'link' }>): void {
+    const before = this.#links.get(index)?.name
+    if (before !== undefined && this.#indexes.get(before) === index) this.#indexes.delete(before)
+    if (gone) {
+      this.#links.delete(index)
+    } else {
+      this.#links.set(index, { name, up })
+      this.#indexes.set(name, index)
+    }
+  }
+
+  /** The device of this index, as of the last refresh or event. */
+  known(index: number): KnownLink | undefined {
+    return this.#links.get(index)
+  }
+
+  indexOf(name: string): number | undefined {
+    return this.#indexes.get(name)
   }
 
   /**
-   * Everything that may have to do with us: all entries of our own devices, and the main table's
-   * routes into the cluster's networks, whoever made them.
+   * Everything of these kinds that may have to do with us: all entries of our own devices, and the
+   * main table's routes into the cluster's networks, whoever made them. Each table is read when its
+   * turn comes.
    */
-  read(devices: readonly string[], networks: ByFamily<readonly Prefix[]>): Found[] {
-    const ofDevices = devices.flatMap((device) => this.#readDevice(device))
-    const routes = familiesOf(networks).flatMap((family) => {
+  *read(
+    kinds: ReadonlySet<Entry['kind']>,
+    devices: readonly string[],
+    networks: ByFamily<readonly Prefix[]>,
+  ): Generator<Found> {
+    for (const device of devices) {
+      for (const entry of this.#readDevice(device, kinds)) yield { entry, ours: true }
+    }
+    if (!kinds.has('route')) return
+    for (const family of familiesOf(networks)) {
       const inside = networks[family] ?? []
-      return this.#connection
-        .dump(listRoutes({ family, table: TABLE_MAIN }))
-        .filter(({ destination }) => inside.some((network) => prefixCovers(network, destination)))
-        .flatMap((route) => this.#foundRoute(route, devices))
-    })
-    return [...ofDevices, ...routes]
+      for (const route of this.#connection.dump(listRoutes({ family, table: TABLE_MAIN }))) {
+        const isInside = inside.some((network) => prefixCovers(network, route.destination))
+        if (isInside) yield this.#foundRoute(route, devices)
+      }
+    }
   }
 
   /** Carries the operations out in order, all of them; what failed and mattered comes back. */
   apply(operations: readonly Operation[]): Failure[] {
     const known = operations.filter(({ entry }) => this.#indexes.has(entry.device))
     const homeless = operations.filter(({ entry }) => !this.#indexes.has(entry.device))
-    const errors = this.#connection.batch(known.map((operation) => this.#request(operation)))
+    const errors = this.#connection.batch(this.#requests(known))
     return [
       ...known.flatMap((operation, at) => failure(operation, errors[at])),
       ...homeless.flatMap((operation) => failure(operation, noDevice(operation.entry))),
     ]
   }
 
-  /** How a packet to this address would leave; undefined if it would not. */
-  findPath(address: Address): Path | undefined {
-    try {
-      const { type, oif, gateway } = this.#connection.get(getRoute(address))
-      const device = oif === undefined ? undefined : this.#names.get(oif)
-      if (device === undefined || (type ?? 'unicast') !== 'unicast') return undefined
-      return { device, onLink: gateway === undefined }
-    } catch (error) {
-      if (isErrno(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL')) return undefined
-      throw error
+  /** Answers for these addresses, asked for in few system calls, and for others one by one. */
+  pathFinder(addresses: readonly Address[]): FindPath {
+    const answers = this.#connection.exchange(addresses.map(getRoute))
+    const paths = new Map(
+      addresses.map((address, at) => [formatAddress(address), this.#path(answers[at])]),
+    )
+    return (address) => {
+      const key = formatAddress(address)
+      if (!paths.has(key)) {
+        paths.set(key, this.#path(this.#connection.exchange([getRoute(address)])[0]))
+      }
+      return paths.get(key)
     }
   }
 
-  #readDevice(device: string): Found[] {
+  /** How a packet would leave; undefined if it would not. */
+  #path({ value, error }: Answer<Route> = {}): Path | 'no host' | undefined {
+    if (error && !isErrno(error, ...NO_PATH)) throw error
+    if (!value) return undefined
+    const { type = 'unicast', oif, gateway } = value
+    if (type === 'local' || type === 'broadcast' || type === 'multicast' || type === 'anycast') {
+      return 'no host'
+    }
+    // Unreachable and the like.
+    if (type !== 'unicast') return undefined
+    const device = oif === undefined ? undefined : this.#links.get(oif)?.name
+    return device === undefined ? undefined : { device, onLink: gateway === undefined }
+  }
+
+  *#readDevice(device: string, kinds: ReadonlySet<Entry['kind']>): Generator<Entry> {
     const index = this.#indexes.get(device)
-    if (index === undefined) return []
-    const entries: Entry[] = []
+    if (index === undefined) return
+    if (kinds.has('address')) yield* this.#readAddresses(device, index)
+    if (kinds.has('neighbour')) yield* this.#readNeighbours(device, index)
+    if (kinds.has('fdb')) yield* this.#readFdb(device, index)
+  }
+
+  *#readAddresses(device: string, index: number): Generator<Entry> {
     for (const { prefix } of this.#connection.dump(listAddresses({ index }))) {
       const isKernels = prefix.address.family === 6 && isLinkLocal(prefix.address)
-      if (!isKernels) entries.push({ kind: 'address', device, prefix })
+      if (!isKernels) yield { kind: 'address', device, prefix }
     }
-    for (const family of families) {
-      for (const { address, mac, permanent } of this.#connection.dump(
-        listNeighbours({ family, index }),
-      )) {
-        if (permanent && mac) entries.push({ kind: 'neighbour', device, address, mac })
-      }
-    }
-    for (const { mac, destination, permanent } of this.#connection.dump(listFdb({ index }))) {
-      if (permanent && destination) entries.push({ kind: 'fdb', device, mac, destination })
-    }
-    return entries.map((entry) => ({ entry, ours: true }))
   }
 
-  #foundRoute(route: Route, devices: readonly string[]): Found[] {
-    const { destination, gateway, oif, protocol = 0, priority } = route
-    const device = (oif === undefined ? undefined : this.#names.get(oif)) ?? 'no one device'
+  *#readNeighbours(device: string, index: number): Generator<Entry> {
+    for (const family of families) {
+      for (const one of this.#connection.dump(listNeighbours({ family, index }))) {
+        const { address, mac, permanent } = one
+        if (permanent && mac) yield { kind: 'neighbour', device, address, mac }
+      }
+    }
+  }
+
+  *#readFdb(device: string, index: number): Generator<Entry> {
+    for (const { mac, destination, permanent } of this.#connection.dump(listFdb({ index }))) {
+      if (permanent && destination) yield { kind: 'fdb', device, mac, destination }
+    }
+  }
+
+  #foundRoute(route: Route, devices: readonly string[]): Found {
+    const { oif, protocol = 0 } = route
+    const device = (oif === undefined ? undefined : this.#links.get(oif)?.name) ?? 'no one device'
     const isOnOurs = devices.includes(device) && protocol !== RTPROT_KERNEL
     const isPlain = route.type === 'unicast' && route.hops === undefined && oif !== undefined
-    const entry: RouteEntry = {
-      kind: 'route',
-      destination,
-      ...(gateway && { gateway }),
-      device,
-      onlink: route.onlink === true,
-      metric: priority ?? defaultMetric[destination.address.family],
-      protocol,
-    }
-    return [{ entry, ours: isPlain && (protocol === ROUTE_PROTOCOL || isOnOurs) }]
+    const entry = routeEntry(route, device)
+    return { entry, ours: isPlain && (protocol === ROUTE_PROTOCOL || isOnOurs) }
+  }
+
+  /** One by one, so that there is never more than a datagram's worth of them. */
+  *#requests(operations: readonly Operation[]): Generator<Request> {
+    for (const operation of operations) yield this.#request(operation)
   }
 
   #request({ verb, entry }: Operation): Request {
@@ -166,19 +216,24 @@ export class Kernel {
           : replaceFdb({ index, mac, destination })
       }
       case 'route': {
-        const { destination, gateway, onlink, metric, protocol } = entry
-        const route: Route = {
-          destination,
-          ...(gateway && { gateway }),
-          oif: index,
-          ...(onlink && { onlink: true as const }),
-          ...(metric > 0 && { priority: metric }),
-          protocol,
-        }
+        const route = routeOf(entry, index)
         if (isDelete) return deleteRoute(route)
+        if (verb === 'prepend') return prependRoute(route)
         return verb === 'add' ? addRoute(route) : replaceRoute(route)
       }
     }
+  }
+}
+
+function routeOf(entry: RouteEntry, oif: number): Route {
+  const { destination, gateway, onlink, metric, protocol } = entry
+  return {
+    destination,
+    ...(gateway && { gateway }),
+    oif,
+    ...(onlink && { onlink: true as const }),
+    ...(metric > 0 && { priority: metric }),
+    protocol,
   }
 }
 

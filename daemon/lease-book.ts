@@ -35,6 +35,13 @@ const DISTRUST_MS = 60_000
 /** How long nobody takes a new subnet after that, so that owners can put theirs back. */
 const NO_NEW_LEASE_MS = 30_000
 
+/** A lease that a store shows that has lost data, and that may be from before the loss. */
+interface Doubt {
+  readonly lease: Lease
+  /** When it is believed if nobody has written it since, ms on the boot clock. */
+  readonly until: number
+}
+
 /**
  * Which peers to believe in: all we have seen, until there is good reason to drop one. It holds the
  * rules for deleting (a list is believed if it comes from the same store, not from its past, and
@@ -44,6 +51,8 @@ export class LeaseBook {
   readonly #held = new Map<string, Held>()
   /** The keys of those with `dropAt`. */
   readonly #leaving = new Set<string>()
+  /** By key; what we hold under it stays in force. */
+  readonly #doubts = new Map<string, Doubt>()
   readonly #leaseMs: number
   #clusterId: string | undefined
   #revision = 0
@@ -89,14 +98,21 @@ export class LeaseBook {
 
   list(listed: Listed, now: Instant): ListVerdict {
     const distrust = this.#distrust(listed)
-    const changed = listed.leases.flatMap((lease) => this.#seen(lease, now))
-    const present = new Set([...listed.leases.map(({ key }) => key), ...listed.unreadable])
-    const nodes = new Set(listed.leases.flatMap(({ attrs }) => attrs.nodeId ?? []))
+    const isOther = this.#clusterId !== listed.clusterId
+    const believed = listed.leases.filter((lease) => {
+      const isDoubtful = distrust !== undefined && this.#isOlder(lease, isOther)
+      return !this.#doubt(lease, isDoubtful, now)
+    })
+    const changed = believed.flatMap((lease) => this.#seen(lease, now))
+    const listedKeys = new Set(listed.leases.map(({ key }) => key))
+    for (const key of this.#doubts.keys()) if (!listedKeys.has(key)) this.#doubts.delete(key)
+    const present = new Set([...listedKeys, ...listed.unreadable])
+    const newest = isOther ? new Map<string, number>() : newestByNode(believed)
     for (const held of this.#held.values()) {
       if (present.has(held.lease.key)) continue
-      // A node that has another lease now did not lose this one.
-      const { nodeId } = held.lease.attrs
-      const isReplaced = nodeId !== undefined && nodes.has(nodeId)
+      // A node that has another lease now, and took it later, did not lose this one.
+      const { nodeId = '' } = held.lease.attrs
+      const isReplaced = (newest.get(nodeId) ?? 0) > held.lease.revision
       const dropAt =
         distrust === undefined || isReplaced
           ? (held.dropAt ?? now.boot + GRACE_MS)
@@ -113,29 +129,40 @@ export class LeaseBook {
   /** Keys whose lease says something new. */
   put(lease: Lease, now: Instant): readonly string[] {
     this.#revision = Math.max(this.#revision, lease.revision)
+    const doubt = this.#doubts.get(lease.key)
+    if (doubt && lease.attrs.challenge !== undefined) {
+      // Somebody asks, and nobody has answered yet.
+      this.#doubts.set(lease.key, { ...doubt, lease })
+      return []
+    }
     this.#replaced(lease, now)
     return this.#seen(lease, now)
   }
 
   delete(key: string, revision: number, now: Instant): void {
     this.#revision = Math.max(this.#revision, revision)
+    this.#doubts.delete(key)
     const held = this.#held.get(key)
     if (held) this.#set({ ...held, dropAt: held.dropAt ?? now.boot + GRACE_MS })
   }
 
-  /** Drops the peers whose time has come and returns their keys. */
+  /** Drops the peers whose time has come and believes what was doubted long enough: their keys. */
   expire(now: Instant): readonly string[] {
     const due = [...this.#leaving].filter((key) => this.#dropAt(key) <= now.boot)
     for (const key of due) {
       this.#held.delete(key)
       this.#leaving.delete(key)
     }
-    return due
+    const doubts = [...this.#doubts.values()].filter(({ until }) => until <= now.boot)
+    return [...due, ...doubts.flatMap(({ lease }) => this.#seen(lease, now))]
   }
 
   /** When `expire` has something to do next, on the boot clock. */
   nextDrop(): number | undefined {
-    const times = [...this.#leaving].map((key) => this.#dropAt(key))
+    const times = [
+      ...Array.from(this.#leaving, (key) => this.#dropAt(key)),
+      ...Array.from(this.#doubts.values(), ({ until }) => until),
+    ]
     return times.length === 0 ? undefined : times.reduce((a, b) => Math.min(a, b))
   }
 
@@ -149,9 +176,25 @@ export class LeaseBook {
     return own === 'missing' ? 'this host’s own lease is not in it' : undefined
   }
 
+  /** Whether a lease says something else than what we hold, and its holder did not say so later. */
+  #isOlder({ key, attrs, revision }: Lease, isOtherStore: boolean): boolean {
+    const held = this.#held.get(key)?.lease
+    if (!held || isDeepStrictEqual(held.attrs, attrs)) return false
+    return isOtherStore || revision < held.revision || attrs.challenge !== undefined
+  }
+
+  /** Notes a doubt, or one that still holds: nobody has written that lease since. */
+  #doubt(lease: Lease, isDoubtful: boolean, now: Instant): boolean {
+    const before = this.#doubts.get(lease.key)
+    if (before?.lease.revision === lease.revision) return true
+    if (isDoubtful) this.#doubts.set(lease.key, { lease, until: now.boot + NO_NEW_LEASE_MS })
+    return isDoubtful
+  }
+
   /** Notes a lease that is in the store; its key if what it says is new. */
   #seen(lease: Lease, now: Instant): readonly string[] {
     const before = this.#held.get(lease.key)
+    this.#doubts.delete(lease.key)
     const left = lease.expiresAt === undefined ? this.#leaseMs : lease.expiresAt - now.wall
     this.#set({ lease, expires: now.boot + left })
     return before && isDeepStrictEqual(before.lease.attrs, lease.attrs) ? [] : [lease.key]
@@ -177,4 +220,14 @@ export class LeaseBook {
   #dropAt(key: string): number {
     return this.#held.get(key)?.dropAt ?? Number.POSITIVE_INFINITY
   }
+}
+
+/** The newest lease's revision of each node that has an id. */
+function newestByNode(leases: readonly Lease[]): Map<string, number> {
+  const newest = new Map<string, number>()
+  for (const { attrs, revision } of leases) {
+    if (attrs.nodeId === undefined) continue
+    newest.set(attrs.nodeId, Math.max(revision, newest.get(attrs.nodeId) ?? 0))
+  }
+  return newest
 }

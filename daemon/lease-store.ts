@@ -2,6 +2,7 @@ import { DecodeError } from '../conf/errors.ts'
 import { formatLeaseKey, formatLeaseValue, type LeaseAttrs, parseLeaseKey } from '../conf/lease.ts'
 import type { ByFamily } from '../ip/by-family.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { type Entry, type Store, StoreError } from '../store/store.ts'
 import { type Lease, readLease } from './lease.ts'
@@ -20,6 +21,8 @@ export type LeaseEvent =
   | { readonly type: 'delete'; readonly key: string; readonly revision: number }
   | { readonly type: 'resync' }
 
+const MOST_COMPLAINTS = 1_000
+
 /** The leases in a store: its keys and values read and written as flannel does. */
 export class LeaseStore {
   readonly name: string
@@ -27,17 +30,26 @@ export class LeaseStore {
   readonly #prefix: string
   readonly #ttlSeconds: number
   readonly #log: Logger
-  readonly #complained = new Map<string, string>()
+  readonly #relieve: (() => void) | undefined
+  /** Revisions of the values that were complained of, by key; the newest ones. */
+  readonly #complained = new Map<string, number>()
 
   constructor(
     store: Store,
-    options: { readonly prefix: string; readonly ttlSeconds: number; readonly log: Logger },
+    options: {
+      readonly prefix: string
+      readonly ttlSeconds: number
+      readonly log: Logger
+      /** Called for each lease of a list; see sys/heap.ts. */
+      readonly relieve?: () => void
+    },
   ) {
     this.name = store.name
     this.#store = store
     this.#prefix = `${options.prefix}/subnets/`
     this.#ttlSeconds = options.ttlSeconds
-    this.#log = options.log
+    this.#log = limited(options.log)
+    this.#relieve = options.relieve
   }
 
   async list(): Promise<LeaseList> {
@@ -45,6 +57,7 @@ export class LeaseStore {
     const leases: Lease[] = []
     const unreadable: { key: string; subnets: ByFamily<Prefix> }[] = []
     for (const entry of entries) {
+      this.#relieve?.()
       const lease = this.#read(entry)
       const key = this.#short(entry.key)
       const subnets = lease ? undefined : parseLeaseKey(key)
@@ -84,6 +97,16 @@ export class LeaseStore {
     return entry && readLease(entry, this.#prefix)
   }
 
+  /**
+   * Takes subnets that nobody has under this very key, for as long as an operator wants; undefined if
+   * somebody has.
+   */
+  async reserve(subnets: ByFamily<Prefix>, attrs: LeaseAttrs): Promise<Lease | undefined> {
+    const key = this.#prefix + formatLeaseKey(subnets)
+    const entry = await this.#store.create(key, formatLeaseValue(attrs))
+    return entry && readLease(entry, this.#prefix)
+  }
+
   /** Renews a lease with new attributes if it is as we know it. A reserved one stays reserved. */
   async put(lease: Lease, attrs: LeaseAttrs): Promise<Lease | undefined> {
     const options = lease.reserved ? {} : { ttlSeconds: this.#ttlSeconds }
@@ -99,8 +122,10 @@ export class LeaseStore {
   /** Changes after `from`, without those nobody can read. */
   async *watch(from: number, signal: AbortSignal): AsyncGenerator<LeaseEvent> {
     for await (const event of this.#store.watch(this.#prefix, from, signal)) {
-      if (event.type === 'delete') yield { ...event, key: this.#short(event.key) }
-      else if (event.type === 'resync') yield event
+      if (event.type === 'delete') {
+        this.#complained.delete(event.key)
+        yield { ...event, key: this.#short(event.key) }
+      } else if (event.type === 'resync') yield event
       else {
         const lease = this.#read(event.entry)
         if (lease) yield { type: 'put', lease }
@@ -120,11 +145,18 @@ export class LeaseStore {
       return lease
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
-      if (this.#complained.get(entry.key) !== entry.value) {
-        this.#log.warn('lease skipped', { key: entry.key, error: error.message })
-        this.#complained.set(entry.key, entry.value)
+      if (this.#complained.get(entry.key) !== entry.revision) {
+        const key = cut(entry.key)
+        this.#log.warn('lease skipped', { key, error: cut(error.message) })
+        if (this.#complained.size >= MOST_COMPLAINTS) this.#complained.clear()
+        this.#complained.set(entry.key, entry.revision)
       }
       return undefined
     }
   }
+}
+
+/** Anybody may have written it, at any length. */
+function cut(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }

@@ -37,6 +37,11 @@ export function readLease(entry: Entry, prefix: string): Lease {
   }
 }
 
+/** Whether a subnet is only kept free, with nobody at work there. */
+export function isBareReservation({ reserved, attrs }: Lease): boolean {
+  return reserved && attrs.backendType === ''
+}
+
 export function subnetsOverlap(a: ByFamily<Prefix>, b: ByFamily<Prefix>): boolean {
   return valuesOf(a).some((one) => valuesOf(b).some((other) => prefixesOverlap(one, other)))
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { statusSocketPath } from '../conf/daemon-status.ts'
-import { readIfThere } from './files.ts'
+import { readIfThere, StateError } from './files.ts'
 
 /** Takes a lock at once or throws an error named `LockTimeout`; it ends with the process. */
 export type LockFile = (path: string, options: { mode: number; timeoutMs: number }) => Disposable
@@ -9,6 +9,19 @@ export type LockFile = (path: string, options: { mode: number; timeoutMs: number
 /** Another daemon has what this one needs. */
 export class AlreadyRunningError extends Error {
   override readonly name = 'AlreadyRunningError'
+  /** What it has: `subnet file /run/flannel/subnet.env`. */
+  readonly what: string
+  /** As it says of itself: `instance default, process 4711`. */
+  readonly holder: string
+
+  constructor(what: string, holder: string, cause: unknown) {
+    super(
+      `${what} belongs to a running daemon: ${holder}. Give this one its own --instance, --subnet-file and VNI`,
+      { cause },
+    )
+    this.what = what
+    this.holder = holder
+  }
 }
 
 /** What only one daemon may have, and the lock file that says so. */
@@ -40,20 +53,30 @@ export function deviceLock(device: string): Claimable {
 
 /**
  * Takes a lock for the life of the process and writes the holder into it.
- * @throws AlreadyRunningError naming the holder.
+ * @throws AlreadyRunningError naming the holder, StateError where no lock can be made.
  */
 export function claim({ what, path }: Claimable, lockFile: LockFile, instance: string): Disposable {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
     const lock = lockFile(path, { mode: 0o644, timeoutMs: 0 })
-    writeFileSync(path, `instance ${instance}, process ${process.pid}\n`)
+    tellHolder(path, `instance ${instance}, process ${process.pid}\n`)
     return lock
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'LockTimeout') throw error
+    const { name, message } = error instanceof Error ? error : new Error(String(error))
+    if (name !== 'LockTimeout') {
+      const advice = `make ${dirname(path)} writable`
+      throw new StateError(`cannot lock ${what}: ${message}: ${advice}`, { cause: error })
+    }
     const holder = readIfThere(path)?.trim() || 'another process'
-    throw new AlreadyRunningError(
-      `${what} belongs to a running daemon: ${holder}. Give this one its own --instance, --subnet-file and VNI`,
-      { cause: error },
-    )
+    throw new AlreadyRunningError(what, holder, error)
+  }
+}
+
+/** The lock holds without it, and a full disk must not cost us the lock. */
+function tellHolder(path: string, text: string): void {
+  try {
+    writeFileSync(path, text)
+  } catch {
+    // Whoever is refused learns only that there is a holder.
   }
 }

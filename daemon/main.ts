@@ -1,9 +1,11 @@
 import { writeSync } from 'node:fs'
 import type { Logger } from '../log/logger.ts'
+import { remembering } from '../log/recent.ts'
 import { stderrLogger } from '../log/stderr.ts'
-import { parseFlags, UsageError } from './flags.ts'
+import { type Environment, parseFlags, UsageError } from './flags.ts'
 import { helpText } from './help.ts'
 import type { DaemonDeps } from './host.ts'
+import { type Notifier, openNotifier } from './notify.ts'
 import { serve } from './serve.ts'
 import { type Settings, settingsOf } from './settings.ts'
 
@@ -13,6 +15,7 @@ const expected = new Set([
   'ConfigError',
   'DecodeError',
   'DeviceConflictError',
+  'ListenError',
   'NetlinkError',
   'NodeIdInUseError',
   'StateError',
@@ -25,9 +28,11 @@ const expected = new Set([
  */
 export async function runDaemon(
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   deps: DaemonDeps,
 ): Promise<number> {
+  const [verb, ...rest] = argv
+  if (verb === 'cleanup') return cleanUp(rest, env, deps)
   let settings: Settings
   try {
     const flags = parseFlags(argv, env)
@@ -37,14 +42,12 @@ export async function runDaemon(
     if (flags.values.version) return say(out, `${deps.program} ${deps.version}\n`)
     settings = settingsOf(flags, deps.program)
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    say(2, `${deps.program}: ${error.message}\n`)
-    return 2
+    return misused(error, deps)
   }
-  const log = stderrLogger({ level: settings.logLevel, format: settings.logFormat })
-  const onReady = (): void => void deps.sdNotify(env['NOTIFY_SOCKET'], 'READY=1')
+  const log = remembering(stderrLogger({ level: settings.logLevel, format: settings.logFormat }))
+  const notifier = openNotifier(env, deps.sdNotify)
   try {
-    await serve({ settings, deps, log, signal: onSignal(log), onReady })
+    await serve({ settings, deps, log, signal: onSignal(log, notifier), notifier })
     log.info('heddled ends; what it made in the kernel stays')
     return 0
   } catch (error) {
@@ -53,16 +56,40 @@ export async function runDaemon(
   }
 }
 
+/** Loaded only here: a daemon that runs needs none of it. */
+async function cleanUp(
+  argv: readonly string[],
+  env: Environment,
+  deps: DaemonDeps,
+): Promise<number> {
+  const { runCleanup } = await import('./cleanup/main.ts')
+  try {
+    return await runCleanup(argv, env, deps)
+  } catch (error) {
+    if (error instanceof UsageError) return misused(error, deps)
+    report(stderrLogger({ level: 'info', format: 'text' }), error)
+    return 1
+  }
+}
+
+/** Exit code 2 for a wrong command line; anything else is thrown on. */
+function misused(error: unknown, { program }: DaemonDeps): number {
+  if (!(error instanceof UsageError)) throw error
+  say(2, `${program}: ${error.message}\n`)
+  return 2
+}
+
 function say(fd: 1 | 2, text: string): number {
   writeSync(fd, text)
   return 0
 }
 
-function onSignal(log: Logger): AbortSignal {
+function onSignal(log: Logger, notifier: Notifier): AbortSignal {
   const controller = new AbortController()
   const signals = ['SIGTERM', 'SIGINT'] as const
   const handle = (name: NodeJS.Signals): void => {
     log.info('signal', { name })
+    notifier.stopping()
     // The next one does what it does to any program.
     for (const one of signals) process.off(one, handle)
     controller.abort()

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { formatLeaseValue, parseLeaseKey, parseLeaseValue } from '../conf/lease.ts'
+import type { Logger } from '../log/logger.ts'
 import type { Instant } from './clock.ts'
-import { readVersioned, writeAtomically } from './files.ts'
+import { readVersioned, StateError, writeAtomically } from './files.ts'
 import type { Lease } from './lease.ts'
 import type { Held } from './lease-book.ts'
 import type { Memory } from './subnet-manager.ts'
@@ -42,11 +43,12 @@ function saveLease({ key, attrs, revision, reserved }: Lease): Record<string, un
 }
 
 /**
- * Undefined when there is no such file. Leases in it that cannot be read are left out.
+ * Undefined when there is no such file, or only a part of one. Leases in it that cannot be read are
+ * left out.
  * @throws StateError for a file that is not ours or of a newer version.
  */
-export function readMemory(path: string, now: Instant): Remembered | undefined {
-  const saved = readVersioned(path, version)
+export function readMemory(path: string, now: Instant, log: Logger): Remembered | undefined {
+  const saved = readSaved(path, log)
   if (!saved) return undefined
   const boot = (wall: unknown): number => Number(wall) - now.wall + now.boot
   const { config, clusterId, revision, own, peers } = saved
@@ -65,6 +67,17 @@ export function readMemory(path: string, now: Instant): Remembered | undefined {
         return [{ lease: read.lease, expires: boot(expires), ...leaving }]
       }),
     },
+  }
+}
+
+function readSaved(path: string, log: Logger): ReturnType<typeof readVersioned> {
+  try {
+    return readVersioned(path, version)
+  } catch (error) {
+    // It only helps while the store is away.
+    if (!(error instanceof StateError && error.cause instanceof SyntaxError)) throw error
+    log.warn('the leases of the run before cannot be read', { error: error.message })
+    return undefined
   }
 }
 

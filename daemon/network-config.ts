@@ -11,6 +11,8 @@ import type { Store } from '../store/store.ts'
 export interface FoundConfig {
   readonly text: string
   readonly config: NetworkConfig & { readonly backend: BackendConfig }
+  /** An earlier run knew it; the store does not have it, or not now. */
+  readonly isRemembered?: true
 }
 
 /** flannel's words for a store without a configuration; we keep asking, as it does. */
@@ -20,30 +22,25 @@ export const CONFIG_MISSING =
 const EMBEDDED_DEFAULT = JSON.stringify({ Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } })
 
 /**
- * Reads the network configuration from the store, and writes it there first when it is absent and
+ * The text of the network configuration in the store. Written there first when it is absent and
  * there is something to write: the file's, or for a store of this machine alone the usual one.
  * Undefined: there is none yet.
- * @throws ConfigError, DecodeError naming what is wrong with it; StoreError
+ * @throws ConfigError, DecodeError naming what is wrong with the file; StoreError
  */
 export async function findConfig(
   store: Store,
   prefix: string,
   options: { readonly path: string | undefined; readonly local: boolean },
-): Promise<FoundConfig | undefined> {
+): Promise<string | undefined> {
   const key = `${prefix}/config`
-  let entry = await store.get(key)
-  if (!entry) {
-    const text = options.path === undefined ? undefined : await readConfigFile(options.path)
-    const fallback = options.local ? EMBEDDED_DEFAULT : undefined
-    const wanted = text ?? fallback
-    if (wanted === undefined) return undefined
-    // Nobody else is to stumble over a configuration that we can see is wrong.
-    readConfig(wanted, { key: options.path ?? key, local: options.local })
-    entry = (await store.create(key, wanted)) ?? (await store.get(key))
-  }
-  return (
-    entry && { text: entry.value, config: readConfig(entry.value, { key, local: options.local }) }
-  )
+  const entry = await store.get(key)
+  if (entry) return entry.value
+  const text = options.path === undefined ? undefined : await readConfigFile(options.path)
+  const wanted = text ?? (options.local ? EMBEDDED_DEFAULT : undefined)
+  if (wanted === undefined) return undefined
+  // Nobody else is to stumble over a configuration that we can see is wrong.
+  readConfig(wanted, { key: options.path ?? key, local: options.local })
+  return ((await store.create(key, wanted)) ?? (await store.get(key)))?.value
 }
 
 /** @throws ConfigError, DecodeError */
@@ -60,9 +57,15 @@ export function readConfig(
   )
 }
 
-/** The file's JSON; YAML is turned into it. */
 async function readConfigFile(path: string): Promise<string> {
-  const text = readFileSync(path, 'utf8')
+  return jsonOf(readFileSync(path, 'utf8'), path)
+}
+
+/**
+ * JSON as it is; YAML is turned into it. `name` is where the text is from.
+ * @throws ConfigError for what is neither
+ */
+export async function jsonOf(text: string, name: string): Promise<string> {
   try {
     JSON.parse(text)
     return text
@@ -70,10 +73,11 @@ async function readConfigFile(path: string): Promise<string> {
     // YAML holds JSON, and is loaded only for who writes it.
     const { parse } = await import('yaml')
     try {
-      return JSON.stringify(parse(text))
+      return JSON.stringify(parse(text, { logLevel: 'error' }))
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new ConfigError('', `${path} is neither JSON nor YAML: ${reason}`, { cause: error })
+      // The rest shows the place, over several lines.
+      const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+      throw new ConfigError('', `${name} is neither JSON nor YAML: ${reason}`, { cause: error })
     }
   }
 }

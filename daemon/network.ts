@@ -1,7 +1,8 @@
 import type { NetworkConfig } from '../conf/network-config.ts'
 import type { SubnetEnv } from '../conf/subnet-env.ts'
 import { type ByFamily, byFamily, valuesOf } from '../ip/by-family.ts'
-import type { Prefix } from '../ip/prefix.ts'
+import { distinctPrefixes, type Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { NetlinkError } from '../netlink/errors.ts'
@@ -9,19 +10,25 @@ import type { KernelEvent } from '../netlink/events.ts'
 import { deleteLink } from '../netlink/link.ts'
 import type { RulesetEvent } from '../netlink/nftables/events.ts'
 import { Alarm, sleep } from './alarm.ts'
-import type { Backend, Uplink } from './backend/backend.ts'
-import { DataPath } from './data-path.ts'
+import type { Backend, OwnPart, Uplink } from './backend/backend.ts'
+import { Commands } from './commands.ts'
+import { DataPath, type RepairReport } from './data-path.ts'
 import { DeviceConflictError, findLink, removeFormerDevices } from './devices.ts'
+import type { HostFiles } from './host-files.ts'
 import type { Macs } from './identity.ts'
+import type { KernelMemory } from './kernel-memory.ts'
 import type { KernelFollower } from './kernel-watch.ts'
+import type { Lease } from './lease.ts'
+import { otherFirewalls } from './other-firewalls.ts'
 import { PluginRules } from './plugin-rules.ts'
 import { Rules } from './rules.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
 import type { Settings } from './settings.ts'
 import type { StatusBoard } from './status-board.ts'
-import { subnetEnvFor, writeSubnetFile } from './subnet-file.ts'
+import { subnetEnvFor } from './subnet-file.ts'
 import type { SubnetManager } from './subnet-manager.ts'
-import { enableForwarding, ignoreRouterAdvertisements } from './sysctl.ts'
+import { enableForwarding, prepareDevice } from './sysctl.ts'
+import type { Telemetry } from './telemetry.ts'
 
 export interface NetworkOptions {
   readonly settings: Settings
@@ -35,17 +42,26 @@ export interface NetworkOptions {
   readonly macs: Macs
   /** What an earlier run left in the subnet file. */
   readonly former: SubnetEnv | undefined
+  readonly files: HostFiles
+  readonly memory: KernelMemory
+  readonly commands: Commands
+  readonly telemetry: Pick<Telemetry, 'repairs'>
   readonly board: StatusBoard
   readonly log: Logger
+  /** See sys/heap.ts. */
+  readonly relieve: () => void
 }
 
 /** Everything is compared with the kernel at least that often, whatever the events say. */
-const REPAIR_MS = 30_000
-/** The plugin looks after its rules itself; what it lost is mostly heard of at once. */
-const PLUGIN_RULES_MS = 30_000
+const SAFETY_MS = 600_000
 const RETRY_MS = { first: 500, longest: 30_000 } as const
-/** Repairs follow each other no faster: what comes in bursts is mended at once. */
-const REPAIR_SPACING_MS = 200
+/** What comes in bursts is mended at once. */
+const SETTLE_MS = 20
+/** The kernel tells nobody that a setting was changed. */
+const FORWARDING_MS = 5_000
+/** Repairs follow each other no faster, and take no more than a quarter of the time. */
+const SPACING_MS = 200
+const SPACING_FACTOR = 3
 
 /** This host's part of the network, as long as its subnets stay the same. */
 export class Network implements KernelFollower {
@@ -55,22 +71,36 @@ export class Network implements KernelFollower {
   readonly #pluginRules: PluginRules
   readonly #rulesetWatch: RulesetWatch
   readonly #repairAlarm = new Alarm()
+  readonly #often: Logger
+  /** What keeps the host from forwarding, and what else the operator should know. */
+  #problems: readonly string[] = []
+  #warnings: readonly string[] = []
+  /** When all is compared next, on the clock of `performance.now()`. */
+  #wholeAt = 0
   #retryMs: number = RETRY_MS.first
-  #isSwept = false
 
   constructor(options: NetworkOptions) {
     this.#options = options
-    const { settings, config, uplinks, backend, subnets, former, log } = options
+    const { settings, config, uplinks, backend, subnets, memory, telemetry, log } = options
+    this.#often = limited(log)
     const networks = byFamily((family) =>
       subnets[family] ? config.pools[family]?.network : undefined,
     )
-    const formerNetworks = former ? [...former.networks, ...former.ipv6Networks] : []
+    const formerNetworks = memory.networks
+    memory.networks = distinctPrefixes([...formerNetworks, ...valuesOf(networks)])
     this.#dataPath = new DataPath({
       connection: options.route,
       ours: { backend, networks, subnets, uplinks },
       formerNetworks,
+      repairs: telemetry.repairs,
       log,
-      onTrouble: () => this.#repairAlarm.ring(),
+      onTrouble: () => this.requestRepair(),
+      onCommands: (key, commands) => options.commands.set(key, commands),
+      onCreated: ({ name, local }) => {
+        for (const problem of prepareDevice(name, local.family)) this.#often.warn(problem)
+      },
+      wasWanted: (what) => memory.wants(what),
+      relieve: options.relieve,
     })
     const { instance, ipMasq, fullyRandom, forwardRules } = settings
     const prefixes = { networks: valuesOf(networks), subnets: valuesOf(subnets), formerNetworks }
@@ -81,7 +111,8 @@ export class Network implements KernelFollower {
       instance,
       connection: options.netfilter,
       kept: { own: this.#rules, plugin: this.#pluginRules },
-      everyMs: { own: settings.firewallSeconds * 1000, plugin: PLUGIN_RULES_MS },
+      everyMs: settings.firewallSeconds * 1000,
+      onRepair: () => telemetry.repairs.add('ruleset'),
     })
   }
 
@@ -89,70 +120,90 @@ export class Network implements KernelFollower {
     return this.#dataPath.plans
   }
 
+  get entries(): DataPath['entries'] {
+    return this.#dataPath.entries
+  }
+
   get problems(): readonly string[] {
-    const rules = [this.#rules.problem, this.#pluginRules.problem]
-    return [...this.#dataPath.problems, ...rules.filter((problem) => problem !== undefined)]
+    const { files, commands } = this.#options
+    const parts = [files, this.#rules, this.#pluginRules]
+    const others = parts.flatMap(({ problem }) => problem ?? [])
+    return [...this.#dataPath.problems, ...commands.problems, ...others]
   }
 
   /**
    * Brings it up: devices, entries for all known peers, rules, and last the subnet file, with which
-   * containers may come. When that fails, what was not there before is taken away again.
-   * @throws DeviceConflictError, NetlinkError, file system errors
+   * containers may come. When that fails and nothing was up before, what was not there is taken
+   * away again. Over what is up already it changes what has to be.
+   * @throws DeviceConflictError, NetlinkError
    */
   up(): void {
-    const { settings, config, uplinks, backend, subnets, former, route, board, log } = this.#options
+    const { settings, config, backend, subnets, former, files } = this.#options
+    const { memory, commands, route, netfilter } = this.#options
     using undo = new DisposableStack()
-    const problems = enableForwarding(uplinks, log)
-    for (const problem of problems) log.warn(problem)
-    board.warn([...problems, ...backend.warnings])
-    for (const { name } of backend.devices) {
-      if (findLink(route, name) === undefined) undo.defer(() => removeDevice(route, name))
+    this.#warnings = [...otherFirewalls(netfilter), ...backend.warnings]
+    this.#forward()
+    if (!memory.isUp) {
+      for (const { name } of backend.devices) {
+        if (findLink(route, name) === undefined) undo.defer(() => removeDevice(route, name))
+      }
+      if (former === undefined) undo.defer(() => this.#rules.remove())
     }
-    this.#repair()
-    if (former === undefined) undo.defer(() => this.#rules.remove())
+    const { deviceErrors } = this.#repair()
+    if (deviceErrors[0]) throw deviceErrors[0]
     this.#rules.sync()
+    const add = backend.commands?.own(this.#part())
+    commands.set(Commands.own, add && { add, remove: undefined })
     const rest = { mtu: backend.mtu, ipMasq: settings.ipMasq }
-    const written = writeSubnetFile(settings.subnetFile, subnetEnvFor(config, subnets, rest))
-    if (written) log.info('subnet file written', { path: settings.subnetFile })
+    files.sync(subnetEnvFor(config, subnets, rest))
+    memory.isUp = true
+    memory.wants = (what) => this.#dataPath.wants(what)
     undo.move()
   }
 
   /** These peers' leases are new, other than before, or gone. */
   setPeers(keys: readonly string[]): void {
-    const { manager, log } = this.#options
+    const { manager } = this.#options
     const leases = new Map(keys.map((key) => [key, manager.peers.get(key)?.lease]))
     try {
       this.#dataPath.setPeers(leases)
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error
-      log.error('peers not written to the kernel', { error: error.message })
+      this.#often.error('peers not written to the kernel', { error: error.message })
       this.requestRepair()
     }
   }
 
+  /** All is to be compared with the kernel. */
   requestRepair(): void {
+    this.#wholeAt = performance.now()
     this.#repairAlarm.ring()
   }
 
   onEvents(events: readonly KernelEvent[]): void {
-    if (events.some((event) => this.#dataPath.isTrouble(event))) this.requestRepair()
+    this.#dataPath.takeEvents(events)
+    if (this.#dataPath.isInDoubt) this.#repairAlarm.ring()
   }
 
   onLost(): void {
     this.requestRepair()
   }
 
-  /** Compares with the kernel when asked to, and now and then. */
+  /** Mends what the kernel's events cast doubt on, and compares all when asked to, and now and then. */
   async keepRepaired(signal: AbortSignal): Promise<void> {
-    let retry = REPAIR_MS
     while (!signal.aborted) {
-      const { mayPruneIn } = this.#options.manager
-      const pause = mayPruneIn > 0 ? Math.min(retry, mayPruneIn) : retry
-      await this.#repairAlarm.wait(pause, signal)
+      await this.#repairAlarm.wait(this.#wholeAt - performance.now(), signal)
       if (signal.aborted) return
-      retry = this.#tryRepair() ? REPAIR_MS : this.#retryMs
-      this.#options.board.publish()
-      await sleep(REPAIR_SPACING_MS, signal)
+      const { board } = this.#options
+      board.publish()
+      if (!this.#dataPath.isInDoubt && performance.now() < this.#wholeAt) continue
+      await sleep(SETTLE_MS, signal)
+      if (signal.aborted) return
+      const started = performance.now()
+      this.#tryRepair()
+      board.publish()
+      const took = performance.now() - started
+      await sleep(Math.max(SPACING_MS, took * SPACING_FACTOR), signal)
     }
   }
 
@@ -169,39 +220,94 @@ export class Network implements KernelFollower {
     await this.#rulesetWatch.keep(signal)
   }
 
-  #tryRepair(): boolean {
+  /** Sees to it that the host still forwards: `sysctl --system` may switch that off at any time. */
+  async keepForwarding(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(FORWARDING_MS, signal)
+      if (!signal.aborted) this.#forward()
+    }
+  }
+
+  #forward(): void {
+    const { uplinks, board } = this.#options
+    const problems = enableForwarding(uplinks, this.#often)
+    for (const problem of problems) {
+      if (!this.#problems.includes(problem)) this.#often.warn(problem)
+    }
+    this.#problems = problems
+    board.warn('network', [...problems, ...this.#warnings])
+  }
+
+  /** Runs the backend's commands, if it has such. */
+  async keepCommands(signal: AbortSignal): Promise<void> {
+    if (this.#options.backend.commands) await this.#options.commands.keep(signal)
+  }
+
+  #part(): OwnPart {
+    const { config, subnets } = this.#options
+    return {
+      subnets,
+      networks: byFamily((family) => subnets[family] && config.pools[family]?.network),
+    }
+  }
+
+  #tryRepair(): void {
+    const isWhole = performance.now() >= this.#wholeAt
     try {
-      if (this.#repair()) {
+      const { isRight } = isWhole ? this.#repair() : this.#mend()
+      if (isRight) {
         this.#retryMs = RETRY_MS.first
-        return true
+        return
       }
     } catch (error) {
       if (!(error instanceof NetlinkError) && !(error instanceof DeviceConflictError)) throw error
-      this.#options.log.error('repair failed', { error: error.message })
+      this.#often.error('repair failed', { error: error.message })
     }
+    this.#wholeAt = Math.min(this.#wholeAt, performance.now() + this.#retryMs)
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest)
-    return false
   }
 
-  /** Whether all is as wanted afterwards. */
-  #repair(): boolean {
-    const { manager, backend, route, macs, log } = this.#options
-    const leases = new Map([...manager.peers].map(([key, { lease }]) => [key, lease]))
-    const prune = manager.mayPruneIn <= 0
-    const { created, operations, failures } = this.#dataPath.repair(leases, { prune })
-    for (const device of created) {
-      const problem = ignoreRouterAdvertisements(device)
-      if (problem !== undefined) log.warn(problem)
-    }
-    if (operations > 0) log.info('kernel set right', { operations, peers: leases.size })
-    if (prune && !this.#isSwept) {
-      const gone = removeFormerDevices(route, macs.known, backend.devices)
-      if (gone.length > 0)
-        log.info('devices of an earlier run removed', { devices: gone.join(' ') })
-      this.#isSwept = true
-    }
-    return failures.length === 0
+  #mend(): RepairReport {
+    const { manager } = this.#options
+    const started = performance.now()
+    const report = this.#dataPath.mend(leasesOf(manager), { prune: manager.mayPruneIn <= 0 })
+    this.#report(report, started)
+    return report
   }
+
+  /** Compares all, and says when that is due again. */
+  #repair(): RepairReport {
+    const { manager, commands } = this.#options
+    const leases = leasesOf(manager)
+    const prune = manager.mayPruneIn <= 0
+    const next = prune ? SAFETY_MS : Math.min(SAFETY_MS, manager.mayPruneIn)
+    const started = performance.now()
+    this.#wholeAt = started + next
+    const report = this.#dataPath.repair(leases, { prune })
+    commands.retain(leases)
+    this.#report(report, started)
+    if (prune) this.#sweep()
+    return report
+  }
+
+  #report({ operations }: RepairReport, started: number): void {
+    if (operations === 0) return
+    const ms = Math.round(performance.now() - started)
+    this.#often.info('kernel set right', { operations, peers: this.#dataPath.plans.size, ms })
+  }
+
+  /** Removes devices of earlier runs, once. */
+  #sweep(): void {
+    const { memory, route, macs, backend, log } = this.#options
+    if (memory.isSwept) return
+    const gone = removeFormerDevices(route, macs.known, backend.devices)
+    if (gone.length > 0) log.info('devices of an earlier run removed', { devices: gone.join(' ') })
+    memory.isSwept = true
+  }
+}
+
+function leasesOf({ peers }: SubnetManager): Map<string, Lease> {
+  return new Map([...peers].map(([key, { lease }]) => [key, lease]))
 }
 
 function removeDevice(route: Connection, name: string): void {

@@ -1,15 +1,20 @@
+import { formatLeaseValue, type LeaseAttrs } from '../conf/lease.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { StoreError } from '../store/store.ts'
-import { type Acquired, type Claim, isMine, samePublicIP } from './acquire.ts'
+import { type Acquired, type Claim, isMine, samePublicIP, takeSubnets } from './acquire.ts'
 import { Alarm } from './alarm.ts'
+import { readChallenge, tellHolder } from './challenge.ts'
 import type { Clock } from './clock.ts'
 import { describeHolder, describeSubnets, type Lease, subnetsOverlap } from './lease.ts'
 import type { LeaseStore } from './lease-store.ts'
+import type { Telemetry } from './telemetry.ts'
 
 export interface KeepTools {
   readonly leases: LeaseStore
   readonly clock: Clock
   readonly log: Logger
+  readonly telemetry: Pick<Telemetry, 'renewals'>
   readonly ttlMs: number
   /** How long before its end a lease is renewed. */
   readonly marginMs: number
@@ -17,7 +22,18 @@ export interface KeepTools {
   readonly onChange: () => void
 }
 
+/** Another node that has, or had, this host's subnet. `since`: ms since the epoch. */
+export interface Rival {
+  readonly holder: string
+  readonly since: number
+}
+
 const RETRY_MS = { first: 1_000, longest: 60_000 } as const
+const RELEASE_ATTEMPTS = 5
+/** How long a host that had this one's subnet before is told of. */
+const DISPUTE_MS = 600_000
+/** A reservation ends only by hand: as good as never. */
+const RESERVED_MS = 10 * 365 * 86_400_000
 
 /**
  * This host's lease while the daemon runs. Whatever happens to it, by us or by others, ends in the
@@ -26,11 +42,15 @@ const RETRY_MS = { first: 1_000, longest: 60_000 } as const
  */
 export class OwnLease {
   readonly #tools: KeepTools
-  readonly #claim: Claim
+  readonly #often: Logger
   readonly #alarm = new Alarm()
+  #claim: Claim
   #lease: Lease
   #sentAt: number
-  #lostTo: string | undefined
+  #rival: Rival | undefined
+  #disputed: Rival | undefined
+  #isReleased = false
+  #looking: Promise<unknown> = Promise.resolve()
   #retryMs: number = RETRY_MS.first
 
   constructor(claim: Claim, { lease, sentAt }: Acquired, tools: KeepTools) {
@@ -38,23 +58,44 @@ export class OwnLease {
     this.#lease = lease
     this.#sentAt = sentAt
     this.#tools = tools
+    this.#often = limited(tools.log)
   }
 
   get lease(): Lease {
     return this.#lease
   }
 
+  /** What the lease is to say. */
+  get attrs(): Claim['attrs'] {
+    return this.#claim.attrs
+  }
+
   /** Until when no other node can have it: ms on the boot clock. */
   get heldUntil(): number {
-    return this.#sentAt + this.#tools.ttlMs
+    return this.#sentAt + (this.#lease.reserved ? RESERVED_MS : this.#tools.ttlMs)
+  }
+
+  /** Who has this host's subnet now; undefined while nobody else has. */
+  get contested(): Rival | undefined {
+    return this.#rival
+  }
+
+  /** Who had this host's subnet before it, and says so; as happens after a store was restored. */
+  get disputed(): Rival | undefined {
+    const isOver = this.#tools.clock().wall - (this.#disputed?.since ?? 0) > DISPUTE_MS
+    return isOver ? undefined : this.#disputed
   }
 
   /** Why this host may not give addresses of its subnet now; undefined while it may. */
   get problem(): string | undefined {
-    if (this.#lostTo !== undefined) return this.#lostTo
+    const subnet = describeSubnets(this.#lease.subnets)
+    if (this.#isReleased) return `the lease of ${subnet} was given back on request`
+    if (this.#rival) {
+      return `the subnet ${subnet} of this host now belongs to ${this.#rival.holder}: it is this host’s again when that node lets go, or restart heddled for another one`
+    }
     if (this.#tools.clock().boot < this.heldUntil) return undefined
     const { name } = this.#tools.leases
-    return `the lease of ${describeSubnets(this.#lease.subnets)} has ended: it could not be renewed in the store ${name}`
+    return `the lease of ${subnet} has ended: it could not be renewed in the store ${name}`
   }
 
   /** Whether an event on `key` concerns this lease. */
@@ -67,100 +108,176 @@ export class OwnLease {
     this.#alarm.ring()
   }
 
+  /** From now on the lease is to say this; its subnets stay. */
+  update(claim: Claim): void {
+    this.#claim = claim
+    this.nudge()
+  }
+
   /** Renews and defends the lease until aborted. */
   async keep(signal: AbortSignal): Promise<void> {
-    let next = this.#nextRenewal()
+    let next = this.#rival ? this.#tools.clock().boot : this.#nextRenewal()
     while (!signal.aborted) {
       await this.#alarm.wait(next - this.#tools.clock().boot, signal)
       if (signal.aborted) return
-      next = await this.#look()
+      // Who releases it rings again if that does not succeed.
+      if (this.#isReleased) next = Number.POSITIVE_INFINITY
+      else {
+        const look = this.#look()
+        this.#looking = look
+        next = await look
+      }
     }
   }
 
+  /**
+   * Gives the lease back; a reservation stays one, without this host's data. From then on it is not
+   * defended. Whether it was this host's until then.
+   * @throws StoreError: it may still be there, and is defended as before
+   */
+  async release(): Promise<boolean> {
+    if (this.#isReleased) return false
+    this.#isReleased = true
+    try {
+      await this.#looking
+      return await this.#giveBack()
+    } catch (error) {
+      this.#isReleased = false
+      this.nudge()
+      throw error
+    }
+  }
+
+  async #giveBack(): Promise<boolean> {
+    const { leases } = this.#tools
+    const { nodeId } = this.#claim.attrs
+    for (let attempt = 1; attempt <= RELEASE_ATTEMPTS; attempt++) {
+      const now = await leases.get(this.#lease.key)
+      if (!now || !isMine(now, this.#claim.attrs)) return false
+      const bare: LeaseAttrs = { publicIP: {}, backendType: '', backendData: {}, nodeId }
+      const isDone = now.reserved ? await leases.put(now, bare) : await leases.delete(now)
+      if (isDone) return true
+    }
+    throw new StoreError('unavailable', leases.name, `${this.#lease.key} changes all the time`)
+  }
+
   #nextRenewal(): number {
-    return this.heldUntil - this.#tools.marginMs
+    return this.#sentAt + this.#tools.ttlMs - this.#tools.marginMs
   }
 
   /** Looks once and does what is to be done; when to look again, ms on the boot clock. */
   async #look(): Promise<number> {
-    const { clock, log, leases } = this.#tools
+    const { clock, leases, ttlMs, telemetry } = this.#tools
     try {
-      await this.#settle()
-      this.#retryMs = RETRY_MS.first
-      if (this.#lostTo === undefined && this.#nextRenewal() > clock().boot) {
+      const isSettled = await this.#settle()
+      if (isSettled && this.#nextRenewal() > clock().boot) {
+        this.#retryMs = RETRY_MS.first
         return this.#nextRenewal()
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      const left = Math.round((this.heldUntil - clock().boot) / 1000)
-      log.warn('lease not renewed', { store: leases.name, error: error.message, heldSeconds: left })
+      const heldSeconds = Math.round((this.heldUntil - clock().boot) / 1000)
+      const fields = { store: leases.name, error: error.message, heldSeconds }
+      this.#often.warn('lease not renewed', fields)
+      telemetry.renewals.add('failed')
     }
     this.#tools.onChange()
     const pause = this.#retryMs
-    this.#retryMs = Math.min(pause * 2, RETRY_MS.longest, Math.max(1_000, this.#tools.ttlMs / 10))
+    this.#retryMs = Math.min(pause * 2, RETRY_MS.longest, Math.max(1_000, ttlMs / 10))
     return clock().boot + pause
   }
 
-  async #settle(): Promise<void> {
+  /** Whether the lease is this host's and says what it is to say. */
+  async #settle(): Promise<boolean> {
     const { leases, clock } = this.#tools
+    const { attrs } = this.#claim
     const now = await leases.get(this.#lease.key)
     if (!now) return this.#takeAgain()
-    const { attrs } = this.#claim
-    if (!isMine(now, attrs)) return this.#lose(describeHolder(now.attrs))
-    const isAnothers = now.attrs.challenge === undefined && !samePublicIP(now.attrs, attrs)
-    if (isAnothers) return this.#lose(`${describeHolder(now.attrs)}, under this host’s own node id`)
-    if (now.attrs.challenge !== undefined) {
-      this.#tools.log.error(
-        'another daemon was started under this host’s node id; it is told that we live',
-        {
-          lease: now.key,
-        },
-      )
+    if (!isMine(now, attrs)) return this.#lose(now)
+    const isAsWritten = now.revision === this.#lease.revision
+    // An operator who reserves it writes no more than whose it is.
+    const isOurs =
+      isAsWritten ||
+      now.attrs.challenge !== undefined ||
+      now.attrs.backendType === '' ||
+      [attrs, this.#lease.attrs].some((ours) => samePublicIP(now.attrs, ours))
+    if (!isOurs) return this.#lose(now)
+    if (now.attrs.challenge !== undefined) this.#answer(now.attrs.challenge)
+    const isRight = formatLeaseValue(now.attrs) === formatLeaseValue(attrs)
+    if (isAsWritten && isRight && clock().boot < this.#nextRenewal()) {
+      this.#hold(now, this.#sentAt)
+      return true
     }
-    const isChanged = now.revision !== this.#lease.revision
-    if (!isChanged && clock().boot < this.#nextRenewal()) return this.#hold(now, this.#sentAt)
     const sentAt = clock().boot
     const lease = await leases.put(now, attrs)
-    // Changed between the two: its event rings again.
-    if (lease) this.#hold(lease, sentAt)
+    if (!lease) return false
+    this.#tools.telemetry.renewals.add('renewed')
+    this.#hold(lease, sentAt)
+    return true
   }
 
-  /** The lease is gone from the store. */
-  async #takeAgain(): Promise<void> {
-    const { leases, clock, log } = this.#tools
+  /** The lease is gone from the store. Whether it is there again. */
+  async #takeAgain(): Promise<boolean> {
+    const { leases, log, telemetry } = this.#tools
+    const { attrs } = this.#claim
     const { subnets } = this.#lease
     const list = await leases.list()
     const rival = list.leases.find(
-      (one) => !isMine(one, this.#claim.attrs) && subnetsOverlap(one.subnets, subnets),
+      (one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets),
     )
-    if (rival) return this.#lose(describeHolder(rival.attrs))
-    const sentAt = clock().boot
-    const lease = await leases.create(subnets, this.#claim.attrs)
-    if (!lease) return
+    if (rival) return this.#lose(rival)
+    const taken = await takeSubnets(attrs, subnets, this.#tools)
+    if (!taken) return false
     log.warn('lease was gone from the store, taken again', { subnet: describeSubnets(subnets) })
-    this.#hold(lease, sentAt)
+    telemetry.renewals.add('taken')
+    this.#hold(taken.lease, taken.sentAt)
+    return true
+  }
+
+  /** Somebody has written a question into the lease; the renewal takes it out. */
+  #answer(challenge: string): void {
+    const { key: lease } = this.#lease
+    const former = readChallenge(challenge)
+    if (former === undefined) {
+      this.#often.error(
+        'another daemon was started under this host’s node id; it is told that we live',
+        { lease },
+      )
+      return
+    }
+    const holder = `node ${former}`
+    this.#disputed = { holder, since: this.#tools.clock().wall }
+    this.#often.error(
+      'this host’s subnet was another host’s until the store lost that: containers there still have addresses of it',
+      { lease, holder },
+    )
   }
 
   #hold(lease: Lease, sentAt: number): void {
     const { log, onChange } = this.#tools
     const subnet = describeSubnets(lease.subnets)
-    if (this.#lostTo !== undefined) log.info('lease is this host’s again', { subnet })
+    if (this.#rival) log.info('lease is this host’s again', { subnet })
     else if (sentAt !== this.#sentAt) log.info('lease renewed', { subnet })
     this.#lease = lease
     this.#sentAt = sentAt
-    this.#lostTo = undefined
+    this.#rival = undefined
     onChange()
   }
 
-  #lose(holder: string): void {
-    const subnet = describeSubnets(this.#lease.subnets)
-    const message = `the subnet ${subnet} of this host now belongs to ${holder}`
-    if (this.#lostTo !== message) {
-      this.#tools.log.error(
-        'lease lost to another host: running containers keep their addresses, no new ones are given',
-        { subnet, holder },
-      )
-    }
-    this.#lostTo = message
+  /** Says so, here and to the holder, once; nothing is done against it. */
+  async #lose(rival: Lease): Promise<false> {
+    const { clock, telemetry, leases } = this.#tools
+    const { nodeId } = this.#claim.attrs
+    const isCopy = rival.attrs.nodeId === nodeId
+    const holder = describeHolder(rival.attrs) + (isCopy ? ', under this host’s own node id' : '')
+    if (this.#rival?.holder === holder) return false
+    this.#often.error(
+      'lease lost to another host: running containers keep their addresses, no new ones are given',
+      { subnet: describeSubnets(this.#lease.subnets), holder },
+    )
+    telemetry.renewals.add('lost')
+    this.#rival = { holder, since: clock().wall }
+    if (!isCopy) await tellHolder(rival, nodeId, leases)
+    return false
   }
 }

@@ -19,7 +19,9 @@ export interface RulesetWatchInput {
   readonly connection: Connection
   readonly kept: Readonly<Record<Concern, Kept>>
   /** How often is looked even when nothing is heard, in milliseconds. */
-  readonly everyMs: Readonly<Record<Concern, number>>
+  readonly everyMs: number
+  /** Rules were not as wanted, and have been written again. */
+  readonly onRepair: () => void
 }
 
 /**
@@ -39,7 +41,8 @@ const concerns = ['own', 'plugin'] as const
  * Keeps rules as they are wanted: at once when somebody changes them, and now and then. Every
  * transaction makes a new generation of the ruleset. One in which nothing was amiss is remembered: as
  * long as it lasts nothing is looked at again, and neither our own writing nor what led to it is a
- * reason to look, since their events tell of no newer one.
+ * reason to look, since their events tell of no newer one. A transaction that touched nothing of
+ * ours leaves it as it was.
  */
 export class RulesetWatch {
   readonly #input: RulesetWatchInput
@@ -81,11 +84,15 @@ export class RulesetWatch {
   }
 
   #onGeneration(id: number): void {
-    for (const concern of this.#touched) {
+    for (const concern of concerns) {
       const settled = this.#settled[concern]
       if (settled !== undefined && !isNewer(id, settled)) continue
-      this.#due.add(concern)
-      this.#alarm.ring()
+      if (this.#touched.has(concern)) {
+        this.#due.add(concern)
+        this.#alarm.ring()
+      } else if (settled !== undefined && ((settled + 1) | 0) === (id | 0)) {
+        this.#settled[concern] = id
+      }
     }
     this.#touched.clear()
   }
@@ -94,13 +101,13 @@ export class RulesetWatch {
     const now = performance.now()
     const { everyMs } = this.#input
     const pauses = concerns.map((one) =>
-      this.#due.has(one) ? 0 : this.#lookedAt[one] + everyMs[one] - now,
+      this.#due.has(one) ? 0 : this.#lookedAt[one] + everyMs - now,
     )
     return Math.max(0, Math.min(...pauses))
   }
 
   #isDue(concern: Concern): boolean {
-    const pause = this.#lookedAt[concern] + this.#input.everyMs[concern] - performance.now()
+    const pause = this.#lookedAt[concern] + this.#input.everyMs - performance.now()
     return this.#due.has(concern) || pause <= 0
   }
 
@@ -114,6 +121,7 @@ export class RulesetWatch {
       const outcome = this.#input.kept[concern].sync()
       if (outcome === 'unchanged' && generation !== undefined) this.#settled[concern] = generation
       if (outcome === 'failed') this.#lookAgainSoon(concern)
+      if (outcome === 'written') this.#input.onRepair()
       if (outcome !== 'written') return
     }
   }
@@ -121,7 +129,7 @@ export class RulesetWatch {
   /** Somebody may be loading rules just then, one by one, and none of the next may concern us. */
   #lookAgainSoon(concern: Concern): void {
     const { everyMs } = this.#input
-    this.#lookedAt[concern] -= Math.max(0, everyMs[concern] - RETRY_MS)
+    this.#lookedAt[concern] -= Math.max(0, everyMs - RETRY_MS)
   }
 
   /** Undefined where it cannot be asked for: then there is nothing to spare. */

@@ -1,37 +1,40 @@
 import { formatAddress } from '../ip/address.ts'
 import { valuesOf } from '../ip/by-family.ts'
-import type { Logger } from '../log/logger.ts'
-import { createBackend } from './backend/create-backend.ts'
-import { presentMac } from './devices.ts'
-import { type DaemonDeps, type Host, openHost } from './host.ts'
-import { type KernelFollower, watchKernel } from './kernel-watch.ts'
+import type { RecentLog } from '../log/recent.ts'
+import { type Chapter, nextChapter, openChapter } from './chapter.ts'
+import type { DaemonDeps, Host } from './host.ts'
+import { type KernelFollower, kernelFault, watchKernel } from './kernel-watch.ts'
 import { describeSubnets } from './lease.ts'
-import { claim, deviceLock } from './locks.ts'
-import { Session, type SessionInput } from './session.ts'
+import type { Notifier } from './notify.ts'
+import { openWhenWritable } from './open-host.ts'
+import { Session } from './session.ts'
 import type { Settings } from './settings.ts'
-import { claimOf, waitForConfig, waitForLease, waitForUplinks } from './start.ts'
+import { SituationWatch } from './situation.ts'
 
 /** What a run of the daemon is given. */
 export interface ServeInput {
   readonly settings: Settings
   readonly deps: DaemonDeps
-  readonly log: Logger
+  readonly log: RecentLog
   readonly signal: AbortSignal
-  /** Called once, when the first peers are in the kernel. */
-  readonly onReady: () => void
+  /** Told once that it is ready: when the first peers are in the kernel and the subnet file is written. */
+  readonly notifier: Notifier
 }
+
+/** Why a run of the daemon ended without an error: it was told to, or its lease was given back. */
+export type ServeEnd = 'end' | 'released'
 
 /**
  * Runs the daemon until aborted. What it made stays then: stopping it disturbs no packet.
  * @throws ConfigError, AlreadyRunningError, NodeIdInUseError, StoreError, NetlinkError and whatever
  *   else keeps it from starting
  */
-export async function serve(input: ServeInput): Promise<void> {
-  const { settings, deps, log } = input
+export async function serve(input: ServeInput): Promise<ServeEnd> {
   await using stack = new AsyncDisposableStack()
-  const host = await openHost(settings, deps, log, stack)
+  const host = await openWhenWritable(input, stack)
+  if (!host) return 'end'
   try {
-    await run(host, input, stack)
+    return await run(host, input, stack)
   } catch (error) {
     // Containers that wait for a first lease learn why there is none. Where an earlier run left one,
     // it holds as long as was promised.
@@ -40,64 +43,122 @@ export async function serve(input: ServeInput): Promise<void> {
   }
 }
 
-async function run(host: Host, input: ServeInput, stack: AsyncDisposableStack): Promise<void> {
-  const { settings, deps, log, signal } = input
+async function run(host: Host, input: ServeInput, stack: AsyncDisposableStack): Promise<ServeEnd> {
+  const { log, deps, signal, notifier } = input
+  host.board.onPublish((line) => notifier.status(line))
+  stack.use(notifier.watch(() => kernelFault(host.route), log))
   if (host.remembered) host.manager.restore(host.remembered.memory)
-  const found = await waitForConfig(host, signal)
-  const uplinks = found && (await waitForUplinks(host, found.config, signal))
-  if (!uplinks) return
+  const watch = new SituationWatch(host)
+  host.board.addProblem(() => watch.problem)
+  host.board.addProblem(() => describeDispute(host))
+  const relay = new KernelRelay(watch)
+  // Before anything is looked at, so that nothing goes unseen.
+  stack.use(watchKernel(deps.followNetlink, relay, log))
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+  const isOver = (): void => over.abort()
+  const work = [
+    chapters(host, { ...input, signal: either }, { watch, relay, stack }).finally(isOver),
+    watch.follow(either).finally(isOver),
+    host.files.keep(either, () => host.board.publish()).finally(isOver),
+  ] as const
+  // What they work with is there until all have ended.
+  await Promise.allSettled(work)
+  const [how] = await Promise.all(work)
+  return how
+}
+
+interface Parts {
+  readonly watch: SituationWatch
+  readonly relay: KernelRelay
+  readonly stack: AsyncDisposableStack
+}
+
+/**
+ * The daemon's life, chapter by chapter: the network is made from what is true at its beginning, and
+ * a new chapter begins when that is no longer so. Each is the same work over the state that is
+ * there, so that what has not changed is not touched.
+ */
+async function chapters(
+  host: Host,
+  { deps, log, signal, notifier }: ServeInput,
+  { watch, relay, stack }: Parts,
+): Promise<ServeEnd> {
+  const { manager, board } = host
+  const tools = { lockFile: deps.lockFile, stack, claimed: new Set<string>(), watch }
+  let chapter = await openChapter(host, { ...tools, signal })
+  if (!chapter) return 'end'
+  let isFirst = true
+  for (;;) {
+    tell(host, chapter)
+    const session: Session = new Session(host, { ...chapter, watch })
+    relay.network = session.network
+    if (isFirst) {
+      try {
+        session.network.up()
+      } catch (error) {
+        if (chapter.isNew) await manager.release()
+        throw error
+      }
+      const subnet = describeSubnets(chapter.lease.lease.subnets)
+      host.files.whenWritten(() => {
+        log.info('ready', { subnet, peers: manager.peers.size })
+        board.ready()
+        notifier.ready()
+      })
+    }
+    const how = await session.run({ isUp: isFirst }, signal)
+    isFirst = false
+    if (how === 'end') return how
+    if (how === 'released') {
+      log.info('the lease was given back on request: other hosts may take the subnet')
+      return how
+    }
+    if (how === 'other subnets') chapter = { ...chapter, lease: manager.current ?? chapter.lease }
+    else chapter = await nextChapter(host, chapter, how, { ...tools, signal })
+  }
+}
+
+function tell({ log, board }: Host, { found, uplinks }: Chapter): void {
   for (const { name, address, publicIP } of valuesOf(uplinks)) {
     const words = { address: formatAddress(address), public: formatAddress(publicIP) }
     log.info('interface chosen', { interface: name, ...words })
   }
-  const { route, macs } = host
-  const backend = createBackend({
-    config: found.config.backend,
-    uplinks,
-    macFor: (device) => macs.for(device, presentMac(route, device)),
-  })
-  for (const { name } of backend.devices) {
-    stack.use(claim(deviceLock(name), deps.lockFile, settings.instance))
-  }
-  const wanted = claimOf(host, found.config, { backend, uplinks })
-  await work(host, { found, uplinks, backend, claim: wanted }, input, stack)
+  for (const warning of found.config.warnings) log.warn(warning)
+  board.warn('config', found.config.warnings)
+  board.configInForce(found.text, found.isRemembered ? 'remembered' : 'store')
 }
 
-async function work(
-  host: Host,
-  parts: Omit<SessionInput, 'lease'>,
-  { deps, log, signal, onReady }: ServeInput,
-  stack: AsyncDisposableStack,
-): Promise<void> {
-  const { manager, board } = host
-  const lease = await waitForLease(host, parts.claim, signal)
-  if (!lease || !manager.current) return
-  let session = new Session(host, { ...parts, lease: manager.current })
-  const follower: KernelFollower = {
-    onEvents: (events) => session.network.onEvents(events),
-    onLost: () => session.network.onLost(),
-    onRulesetEvents: (events) => session.network.onRulesetEvents(events),
-    onRulesetLost: () => session.network.onRulesetLost(),
+function describeDispute({ manager: { disputed, current } }: Host): string | undefined {
+  if (!disputed || !current) return undefined
+  const subnet = describeSubnets(current.lease.subnets)
+  return `${disputed.holder} had ${subnet} before this host, and its containers may still have addresses of it`
+}
+
+/** Tells of the kernel's events whom they concern now. */
+class KernelRelay implements KernelFollower {
+  network: KernelFollower | undefined
+  readonly #watch: SituationWatch
+
+  constructor(watch: SituationWatch) {
+    this.#watch = watch
   }
-  // Before anything is written, so that nothing goes unseen.
-  stack.use(watchKernel(deps.followNetlink, follower, log))
-  try {
-    session.network.up()
-  } catch (error) {
-    if (lease !== 'remembered' && lease.isNew) await manager.release()
-    throw error
+
+  onEvents(events: Parameters<KernelFollower['onEvents']>[0]): void {
+    this.network?.onEvents(events)
+    this.#watch.onEvents(events)
   }
-  log.info('ready', {
-    subnet: describeSubnets(manager.current.lease.subnets),
-    peers: manager.peers.size,
-  })
-  board.ready()
-  onReady()
-  let isAcquired = lease !== 'remembered'
-  while ((await session.run(isAcquired, signal)) === 'other subnets') {
-    isAcquired = true
-    session = new Session(host, { ...parts, lease: manager.current })
-    session.network.up()
-    board.publish()
+
+  onLost(): void {
+    this.network?.onLost()
+    this.#watch.onLost()
+  }
+
+  onRulesetEvents(events: Parameters<KernelFollower['onRulesetEvents']>[0]): void {
+    this.network?.onRulesetEvents(events)
+  }
+
+  onRulesetLost(): void {
+    this.network?.onRulesetLost()
   }
 }

@@ -1,75 +1,111 @@
-import type { ByFamily } from '../ip/by-family.ts'
-import { families } from '../ip/by-family.ts'
+import { type ByFamily, families } from '../ip/by-family.ts'
 import { type Prefix, sameNetwork } from '../ip/prefix.ts'
-import type { Acquired, Claim } from './acquire.ts'
+import { limited } from '../log/limited.ts'
+import type { Logger } from '../log/logger.ts'
+import type { Acquired } from './acquire.ts'
 import { Alarm, sleep } from './alarm.ts'
-import type { Backend, Uplink } from './backend/backend.ts'
+import type { Chapter } from './chapter.ts'
 import type { Host } from './host.ts'
 import { describeSubnets } from './lease.ts'
 import { memoryPath, writeMemory } from './memory-file.ts'
 import { Network } from './network.ts'
-import type { FoundConfig } from './network-config.ts'
+import type { Situation, SituationWatch } from './situation.ts'
 import { tryLease } from './start.ts'
-import type { Current } from './subnet-manager.ts'
 import { NotYet } from './wait.ts'
 
-export interface SessionInput {
-  readonly found: FoundConfig
-  readonly uplinks: ByFamily<Uplink>
-  readonly backend: Backend
-  readonly claim: Claim
-  /** The lease to work with: acquired, or remembered while the store is away. */
-  readonly lease: Current
+export interface SessionInput extends Chapter {
+  readonly watch: SituationWatch
 }
+
+/**
+ * How a session ends: told from outside, the lease given back on request, a lease of other subnets,
+ * or another situation that the network is to be made from.
+ */
+export type SessionEnd = 'end' | 'released' | 'other subnets' | Situation
 
 const STORE_RETRY_MS = 2_000
 const MEMORY_SPACING_MS = 2_000
+const MEMORY_RETRY_MS = 30_000
+const UP_RETRY_MS = 1_000
 
-/** The daemon at work with one lease: from bringing the network up to the end, or other subnets. */
+/** The daemon at work with one lease in one situation. */
 export class Session {
   readonly network: Network
   readonly #host: Host
   readonly #input: SessionInput
+  readonly #often: Logger
   readonly #memoryAlarm = new Alarm()
 
   constructor(host: Host, input: SessionInput) {
     this.#host = host
     this.#input = input
+    this.#often = limited(host.log)
     const { found, uplinks, backend, lease } = input
     const { subnets } = lease.lease
     const network = new Network({ ...host, config: found.config, uplinks, backend, subnets })
     const { manager, board } = host
     board.show(() => {
       const own = manager.current ?? lease
-      const { plans, problems } = network
-      return { backend, uplinks, own, peers: manager.peers, plans, problems }
+      const { plans, entries, problems } = network
+      return { backend, uplinks, own, peers: manager.peers, plans, entries, problems }
     })
     this.network = network
   }
 
-  /** Works until aborted (`end`), or until this host has a lease of `other subnets`. */
-  async run(isAcquired: boolean, signal: AbortSignal): Promise<'end' | 'other subnets'> {
+  /** Works until it ends by itself or is aborted. `isUp`: the network has been brought up already. */
+  async run({ isUp }: { readonly isUp: boolean }, signal: AbortSignal): Promise<SessionEnd> {
     using ended = new Ending(signal)
-    const work = [
-      this.#keepLease(isAcquired, ended),
+    const parts = [
+      isUp ? Promise.resolve() : this.#bringUp(ended.signal),
+      this.#keepLease(ended),
+      this.#keepSituation(ended),
       this.network.keepRepaired(ended.signal),
       this.network.keepRules(ended.signal),
+      this.network.keepForwarding(ended.signal),
+      this.network.keepCommands(ended.signal),
       this.#keepMemory(ended.signal),
     ]
-    await Promise.all(
-      work.map((one) =>
-        one.catch((error: unknown) => {
-          ended.end('end')
-          throw error
-        }),
-      ),
+    // None of them ends before the session does; one that fails ends it.
+    const work = parts.map((one) =>
+      one.catch((error: unknown) => {
+        ended.end('end')
+        throw error
+      }),
     )
+    // The next session works with what these use.
+    await Promise.allSettled(work)
+    await Promise.all(work)
+    const { board } = this.#host
+    if (ended.how === 'released') {
+      board.publish()
+      this.#writeMemory()
+    }
     return ended.how
   }
 
-  async #keepLease(isAcquired: boolean, ended: Ending): Promise<void> {
+  /** A daemon at work does not end because a change does not get through: it tries again. */
+  async #bringUp(signal: AbortSignal): Promise<void> {
+    const { board } = this.#host
+    while (!signal.aborted) {
+      try {
+        this.network.up()
+        board.publish()
+        return
+      } catch (error) {
+        this.#often.error('the change is not in the kernel yet', { error: messageOf(error) })
+      }
+      await sleep(UP_RETRY_MS, signal)
+    }
+  }
+
+  async #keepSituation(ended: Ending): Promise<void> {
+    const next = await this.#input.watch.next(this.#input, ended.signal)
+    if (next) ended.end(next)
+  }
+
+  async #keepLease(ended: Ending): Promise<void> {
     const { manager, board, log } = this.#host
-    if (!isAcquired) {
+    if (!manager.isAcquired) {
       const acquired = await this.#acquireLater(ended.signal)
       if (!acquired) return
       const { subnets } = this.#input.lease.lease
@@ -85,7 +121,7 @@ export class Session {
     }
     board.publish()
     this.#memoryAlarm.ring()
-    await manager.run(
+    const how = await manager.run(
       {
         onPeers: (keys) => this.#takePeers(keys),
         onListed: () => this.network.requestRepair(),
@@ -96,6 +132,7 @@ export class Session {
       },
       ended.signal,
     )
+    if (how === 'released') ended.end('released')
   }
 
   async #acquireLater(signal: AbortSignal): Promise<Acquired | undefined> {
@@ -119,17 +156,25 @@ export class Session {
 
   /** Writes what a next run needs should the store be away then. */
   async #keepMemory(signal: AbortSignal): Promise<void> {
-    const { settings, manager, clock, log } = this.#host
-    const path = memoryPath(settings.stateDir)
+    let pause = Number.POSITIVE_INFINITY
     while (!signal.aborted) {
-      await this.#memoryAlarm.wait(Number.POSITIVE_INFINITY, signal)
-      try {
-        const { text: config } = this.#input.found
-        writeMemory(path, { config, memory: manager.memory }, clock())
-      } catch (error) {
-        log.error('leases not remembered', { path, error: String(error) })
-      }
+      await this.#memoryAlarm.wait(pause, signal)
+      if (signal.aborted) return
+      pause = this.#writeMemory() ? Number.POSITIVE_INFINITY : MEMORY_RETRY_MS
       await sleep(MEMORY_SPACING_MS, signal)
+    }
+  }
+
+  #writeMemory(): boolean {
+    const { settings, manager, clock } = this.#host
+    const path = memoryPath(settings.stateDir)
+    try {
+      const { text: config } = this.#input.found
+      writeMemory(path, { config, memory: manager.memory }, clock())
+      return true
+    } catch (error) {
+      this.#often.error('leases not remembered', { path, error: messageOf(error) })
+      return false
     }
   }
 }
@@ -137,7 +182,7 @@ export class Session {
 /** The end of a session: when it is aborted from outside, or by itself. */
 class Ending implements Disposable {
   readonly signal: AbortSignal
-  how: 'end' | 'other subnets' = 'end'
+  how: SessionEnd = 'end'
   readonly #controller = new AbortController()
   readonly #outside: AbortSignal
   readonly #abort = (): void => this.#controller.abort()
@@ -149,7 +194,9 @@ class Ending implements Disposable {
     if (outside.aborted) this.#abort()
   }
 
-  end(how: 'end' | 'other subnets'): void {
+  /** What is said first counts. */
+  end(how: SessionEnd): void {
+    if (this.signal.aborted) return
     this.how = how
     this.#controller.abort()
   }
@@ -164,4 +211,8 @@ function sameSubnets(a: ByFamily<Prefix>, b: ByFamily<Prefix>): boolean {
     const [one, other] = [a[family], b[family]]
     return one && other ? sameNetwork(one, other) : one === other
   })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -1,14 +1,10 @@
 import { type Address, type Family, parseAddress } from '../ip/address.ts'
 import { byFamily } from '../ip/by-family.ts'
 import type { Level } from '../log/logger.ts'
-import type { EtcdOptions } from '../store/etcd.ts'
 import { type FlagValues, type ParsedFlags, UsageError } from './flags.ts'
+import { flagsToKeep } from './flags-file.ts'
+import { chooseStore, type StoreChoice } from './store-choice.ts'
 import type { UplinkChoice } from './uplink.ts'
-
-/** Which store, and how to reach it. */
-export type StoreChoice =
-  | { readonly kind: 'sqlite'; readonly path: string }
-  | { readonly kind: 'etcd'; readonly options: EtcdOptions }
 
 /** Everything the command line and the environment decide, checked. */
 export interface Settings {
@@ -29,14 +25,16 @@ export interface Settings {
   readonly healthz: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: Level
   readonly logFormat: 'text' | 'json'
+  /** The flags it was made of, for who cleans up: see flagsToKeep. */
+  readonly kept: Readonly<Record<string, string>>
 }
 
-const SQLITE_PATH = '/var/lib/heddle/store.db'
 /** Names become paths, and parts of names in the firewall. */
 const INSTANCE = /^[a-z\d][a-z\d-]{0,30}$/
 
 /** Makes settings of flags. `program` is the name heddled was started by. Throws UsageError. */
-export function settingsOf({ values, given }: ParsedFlags, program: string): Settings {
+export function settingsOf(flags: ParsedFlags, program: string): Settings {
+  const { values, given } = flags
   const { instance } = values
   if (!INSTANCE.test(instance)) {
     throw new UsageError(`--instance "${instance}" is not lower-case letters, digits and dashes`)
@@ -47,13 +45,16 @@ export function settingsOf({ values, given }: ParsedFlags, program: string): Set
   }
   const port = values['healthz-port']
   const usual = instance === 'default' ? 'subnet' : instance
+  const storePrefix = values['etcd-prefix'].replace(/\/+$/, '')
+  const store = chooseStore(values, given, { program, prefix: storePrefix })
+  const subnetFile = values['subnet-file'] ?? `/run/flannel/${usual}.env`
   return {
-    store: chooseStore(values, given, program),
-    storePrefix: values['etcd-prefix'].replace(/\/+$/, ''),
+    store,
+    storePrefix,
     netConfigPath: values['net-config-path'],
     uplink: uplinkChoice(values),
     instance,
-    subnetFile: values['subnet-file'] ?? `/run/flannel/${usual}.env`,
+    subnetFile,
     stateDir: values['state-dir'] ?? `/var/lib/heddle/${instance}`,
     ttlSeconds: values['subnet-lease-ttl'],
     renewMarginSeconds: values['subnet-lease-renew-margin'] * 60,
@@ -64,51 +65,10 @@ export function settingsOf({ values, given }: ParsedFlags, program: string): Set
     healthz: port === 0 ? undefined : { host: values['healthz-ip'], port },
     logLevel: values.v >= 4 ? 'debug' : 'info',
     logFormat,
-  }
-}
-
-/**
- * `--store` decides; else any etcd flag or variable means etcd; else whoever calls the program
- * `flanneld` expects etcd where flannel looks for it; else the file of this machine.
- */
-function chooseStore(values: FlagValues, given: ReadonlySet<string>, program: string): StoreChoice {
-  const asked = values.store
-  const isEtcd = [...given].some((name) => name.startsWith('etcd-'))
-  const kind = asked ?? (isEtcd || program === 'flanneld' ? 'etcd' : 'sqlite')
-  if (kind === 'etcd') return { kind, options: etcdOptions(values) }
-  const match = /^sqlite(?::(.+))?$/.exec(kind)
-  if (match) return { kind: 'sqlite', path: match[1] ?? SQLITE_PATH }
-  const hint = ['consul', 'zookeeper'].includes(kind)
-    ? `${kind} is not built in yet`
-    : `"${kind}" is none`
-  throw new UsageError(`--store is sqlite, sqlite:FILE or etcd: ${hint}`)
-}
-
-function etcdOptions(values: FlagValues): EtcdOptions {
-  const endpoints = values['etcd-endpoints'].split(',').map((text) => text.trim())
-  for (const endpoint of endpoints) {
-    if (!/^https?:\/\/[^/\s]+\/?$/.test(endpoint)) {
-      throw new UsageError(`--etcd-endpoints: "${endpoint}" is not like http://10.0.0.1:2379`)
-    }
-  }
-  const caFile = values['etcd-cafile']
-  const certFile = values['etcd-certfile']
-  const keyFile = values['etcd-keyfile']
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new UsageError('--etcd-certfile and --etcd-keyfile go together')
-  }
-  const tls = {
-    ...(caFile !== undefined && { caFile }),
-    ...(certFile !== undefined && { certFile }),
-    ...(keyFile !== undefined && { keyFile }),
-  }
-  const username = values['etcd-username']
-  const password = values['etcd-password']
-  return {
-    endpoints,
-    ...(Object.keys(tls).length > 0 && { tls }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
+    kept: flagsToKeep(flags, {
+      store: store.kind === 'sqlite' ? `sqlite:${store.path}` : store.kind,
+      subnetFile,
+    }),
   }
 }
 

@@ -1,6 +1,8 @@
 import type { LeaseAttrs } from '../conf/lease.ts'
 import type { NetworkConfig } from '../conf/network-config.ts'
-import { type ByFamily, byFamily, familiesOf } from '../ip/by-family.ts'
+import { type ByFamily, byFamily, familiesOf, valuesOf } from '../ip/by-family.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import type { Logger } from '../log/logger.ts'
 import { StoreError } from '../store/store.ts'
 import {
   type Acquired,
@@ -12,81 +14,112 @@ import {
 import type { Backend, Uplink } from './backend/backend.ts'
 import type { Host } from './host.ts'
 import { CONFIG_MISSING, type FoundConfig, findConfig, readConfig } from './network-config.ts'
+import { findOverlaps } from './overlap.ts'
+import { reasonOf } from './situation.ts'
 import { subnetsOf } from './subnet-file.ts'
 import { chooseUplinks, readUplinkFacts } from './uplink.ts'
-import { NotYet, untilThere } from './wait.ts'
+import { NotYet } from './wait.ts'
+
+/** What a start needs of its host. */
+export type StartHost = Omit<Host, 'log'> & { readonly log: Logger }
 
 /**
- * The network configuration, from the store, or while that is away as an earlier run knew it.
- * Waits for it; undefined when aborted.
- * @throws ConfigError, DecodeError, StoreError
+ * The network configuration, from the store, or while the store is away or has none that will do, as
+ * an earlier run knew it.
+ * @throws ConfigError, DecodeError for a `--net-config-path` file that will not do
  */
-export async function waitForConfig(
-  host: Host,
-  signal: AbortSignal,
-): Promise<FoundConfig | undefined> {
-  const { settings, store, isLocal, remembered, log, board } = host
+export async function tryConfig(host: StartHost): Promise<FoundConfig | NotYet> {
+  const { settings, store, isLocal, remembered } = host
   const options = { path: settings.netConfigPath, local: isLocal }
-  const found = await untilThere(
-    async () => {
-      try {
-        return (await findConfig(store, settings.storePrefix, options)) ?? new NotYet(missing(host))
-      } catch (error) {
-        const reason = waitReason(error)
-        if (!remembered?.config) return new NotYet(reason)
-        log.warn('the store is away: going on with what was known', { error: reason })
-        const key = 'the remembered configuration'
-        return {
-          text: remembered.config,
-          config: readConfig(remembered.config, { key, local: isLocal }),
-        }
-      }
-    },
-    { log, board, signal },
-  )
-  for (const warning of found?.config.warnings ?? []) log.warn(warning)
-  board.warn(found?.config.warnings ?? [])
-  return found
+  const key = `${settings.storePrefix}/config`
+  try {
+    const text = await findConfig(store, settings.storePrefix, options)
+    if (text !== undefined) {
+      const config = readStored(text, { key, local: isLocal })
+      return config instanceof NotYet ? former(host, config.reason) : { text, config }
+    }
+    // Another store may well be meant to have another network.
+    const { clusterId } = await store.list(key)
+    const isOurs = remembered?.memory.clusterId === clusterId
+    return isOurs ? former(host, missing(host)) : new NotYet(missing(host))
+  } catch (error) {
+    return former(host, waitReason(error))
+  }
 }
 
-function missing({ settings, store }: Host): string {
+/** What somebody has put into the store, who can put it right again. */
+function readStored(
+  text: string,
+  options: Parameters<typeof readConfig>[1],
+): FoundConfig['config'] | NotYet {
+  try {
+    return readConfig(text, options)
+  } catch (error) {
+    return new NotYet(reasonOf(error))
+  }
+}
+
+/** The configuration of the run before, if it can still be used; `reason`: why not the store's. */
+function former({ remembered, isLocal, log }: StartHost, reason: string): FoundConfig | NotYet {
+  const text = remembered?.config
+  if (!text) return new NotYet(reason)
+  const config = readStored(text, { key: 'the remembered configuration', local: isLocal })
+  if (config instanceof NotYet) return new NotYet(reason)
+  log.warn('going on with the network configuration of the run before', { reason })
+  return { text, config, isRemembered: true }
+}
+
+function missing({ settings, store }: StartHost): string {
   return `${CONFIG_MISSING} (no ${settings.storePrefix}/config in ${store.name}; --net-config-path writes one)`
 }
 
-/** Why a store does not answer now; what waiting cannot mend is thrown on. */
+/** Why a store does not answer as it should: somebody can mend that while we wait. */
 export function waitReason(error: unknown): string {
-  if (error instanceof StoreError && ['unavailable', 'full'].includes(error.reason)) {
-    return error.message
-  }
+  if (error instanceof StoreError && error.reason !== 'closed') return error.message
   throw error
 }
 
-/** The interfaces for the traffic between hosts. Waits for them; undefined when aborted. */
-export function waitForUplinks(
-  { settings, route, log, board }: Host,
+/** Whether no route of this host leads into the cluster's networks otherwise. */
+export function tryRoom(host: StartHost, config: NetworkConfig): true | NotYet {
+  const { route, former: env, remembered, board, isLocal } = host
+  const used = [
+    ...(env ? [...env.networks, ...env.ipv6Networks] : []),
+    ...networksOf(remembered?.config, isLocal),
+  ]
+  const overlaps = findOverlaps(route, config, used)
+  const texts = overlaps.map(({ text }) => text)
+  board.warn('overlap', texts)
+  const fatal = overlaps.find(({ isFatal }) => isFatal)
+  if (fatal) return new NotYet(fatal.text)
+  for (const text of texts) host.log.warn(text)
+  return true
+}
+
+function networksOf(text: string | undefined, local: boolean): Prefix[] {
+  if (!text) return []
+  const config = readStored(text, { key: 'the remembered configuration', local })
+  return config instanceof NotYet ? [] : valuesOf(config.pools).map((pool) => pool.network)
+}
+
+/** The interfaces for the traffic between hosts. */
+export function tryUplinks(
+  { settings, route }: StartHost,
   { pools }: NetworkConfig,
-  signal: AbortSignal,
-): Promise<ByFamily<Uplink> | undefined> {
-  const needed = familiesOf(pools)
-  return untilThere(
-    () => {
-      const facts = readUplinkFacts(route, settings.uplink)
-      const uplinks = chooseUplinks(needed, settings.uplink, facts)
-      return typeof uplinks === 'string' ? new NotYet(uplinks) : uplinks
-    },
-    { log, board, signal },
-  )
+): ByFamily<Uplink> | NotYet {
+  const facts = readUplinkFacts(route, settings.uplink)
+  const uplinks = chooseUplinks(familiesOf(pools), settings.uplink, facts)
+  return typeof uplinks === 'string' ? new NotYet(uplinks) : uplinks
 }
 
 /** What this host asks of the store. */
 export function claimOf(
-  { nodeId, former }: Host,
+  { nodeId, former }: StartHost,
   { pools }: NetworkConfig,
   { backend, uplinks }: { readonly backend: Backend; readonly uplinks: ByFamily<Uplink> },
 ): Claim {
   const attrs: LeaseAttrs & { nodeId: string } = {
     publicIP: byFamily((family) => uplinks[family]?.publicIP),
-    backendType: backend.type,
+    backendType: backend.leaseType,
     backendData: backend.leaseData,
     nodeId,
   }
@@ -94,24 +127,19 @@ export function claimOf(
 }
 
 /**
- * This host's lease. While the store is away, `remembered`: the manager's `current` is what an
- * earlier run held. Waits; undefined when aborted.
- * @throws NodeIdInUseError, StoreError
+ * One try for the lease to start with. While the store is away, `remembered`: the manager's
+ * `current` is what an earlier run held.
+ * @throws NodeIdInUseError
  */
-export async function waitForLease(
-  { manager, log, board }: Host,
+export async function tryFirstLease(
+  { manager }: StartHost,
   claim: Claim,
   signal: AbortSignal,
-): Promise<Acquired | 'remembered' | undefined> {
-  return untilThere<Acquired | 'remembered'>(
-    async () => {
-      const lease = await tryLease({ manager }, claim, signal)
-      if (!(lease instanceof NoLease) || lease.isStoreThere) return lease
-      const { current } = manager
-      return current && fitsPools(current.lease.subnets, claim.pools) ? 'remembered' : lease
-    },
-    { log, board, signal },
-  )
+): Promise<Acquired | 'remembered' | NotYet> {
+  const lease = await tryLease({ manager }, claim, signal)
+  if (!(lease instanceof NoLease) || lease.isStoreThere) return lease
+  const { current } = manager
+  return current && fitsPools(current.lease.subnets, claim.pools) ? 'remembered' : lease
 }
 
 /** Not yet a lease. `isStoreThere`: the store answered, and had none. */

@@ -1,78 +1,100 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
-import { createServer, type RequestListener, type Server } from 'node:http'
-import { dirname } from 'node:path'
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { ConfigError, DecodeError } from '../conf/errors.ts'
+import { StoreError } from '../store/store.ts'
+import { type Answer, type Routes, serveHttp } from './http-server.ts'
+import type { Metrics } from './metrics.ts'
 
-/** What the servers tell. */
-export interface StatusSource {
+/** What anybody may read. */
+export interface HealthSource {
+  isReady(): boolean
+  /** Made at the first scrape. */
+  metrics(): Promise<Metrics>
+}
+
+/** What root may read. */
+export interface StatusSource extends HealthSource {
   /** JSON for `GET /status`. */
   status(): Promise<unknown>
-  isReady(): boolean
 }
 
 /**
- * Answers `GET /status` on a unix socket that only root may open. A socket left by an earlier run is
- * replaced: the caller holds the instance's lock.
+ * Answers on a unix socket that only root may open: the status, what `readOnlyRoutes` has, and
+ * `more`. A socket left by an earlier run is replaced: the caller holds the instance's lock.
  */
-export async function serveStatus(path: string, source: StatusSource): Promise<AsyncDisposable> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  rmSync(path, { force: true })
-  const server = createServer((request, response) => {
-    const { method, url } = request
-    if (method !== 'GET' || url !== '/status') {
-      response.writeHead(404).end()
-      return
-    }
-    source.status().then(
-      (status) => {
-        response.writeHead(200, { 'content-type': 'application/json' })
-        response.end(`${JSON.stringify(status)}\n`)
-      },
-      (error: unknown) => {
-        response.writeHead(500).end(`${String(error)}\n`)
-      },
-    )
-  })
-  await listen(server, { path })
-  chmodSync(path, 0o600)
-  return closing(server, () => rmSync(path, { force: true }))
-}
-
-/** Answers flannel's `/healthz` and `/readyz` over TCP. */
-export async function serveHealth(
-  address: { readonly host: string; readonly port: number },
+export async function serveStatus(
+  path: string,
   source: StatusSource,
+  more: Routes = {},
 ): Promise<AsyncDisposable> {
-  const answer: RequestListener = ({ url }, response) => {
-    if (url === '/healthz') response.writeHead(200).end('flanneld is running')
-    else if (url !== '/readyz') response.writeHead(404).end()
-    else if (source.isReady()) response.writeHead(200).end('flanneld is ready')
-    else response.writeHead(503).end('flanneld is not ready yet')
+  const status: Routes = {
+    '/status': { GET: async () => ({ status: 200, body: await source.status() }) },
   }
-  const server = createServer(answer)
-  await listen(server, address)
-  return closing(server, () => {})
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  // Made where nobody else comes in, so that nobody connects before its mode is set.
+  const folder = mkdtempSync(`${path}.`)
+  try {
+    const fresh = join(folder, 'sock')
+    const routes = { ...readOnlyRoutes(source), ...status, ...more }
+    const server = await serveHttp({ path: fresh }, routes, statusOf)
+    chmodSync(fresh, 0o600)
+    renameSync(fresh, path)
+    return removing(server, path)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
-function listen(
-  server: Server,
-  where: { readonly path: string } | { readonly host: string; readonly port: number },
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(where, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}
-
-function closing(server: Server, after: () => void): AsyncDisposable {
+function removing(server: AsyncDisposable, path: string): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeAllConnections()
-      await closed
-      after()
+      await server[Symbol.asyncDispose]()
+      rmSync(path, { force: true })
     },
   }
+}
+
+/** The address for probes and scrapers cannot be had. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+}
+
+/**
+ * Answers flannel's `/healthz` and `/readyz`, and `/metrics`, over TCP.
+ * @throws ListenError
+ */
+export async function serveHealth(
+  address: { readonly host: string; readonly port: number },
+  source: HealthSource,
+): Promise<AsyncDisposable> {
+  try {
+    return await serveHttp(address, readOnlyRoutes(source))
+  } catch (error) {
+    const where = `--healthz-port ${address.port} on --healthz-ip ${address.host}`
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ListenError(`${where} cannot be served: ${reason}`, { cause: error })
+  }
+}
+
+/** The bodies are flannel's, for probes that look at them. */
+function readOnlyRoutes(source: HealthSource): Routes {
+  const readyz = (): Answer =>
+    source.isReady()
+      ? { status: 200, body: 'flanneld is ready' }
+      : { status: 503, body: 'flanneld is not ready yet' }
+  return {
+    '/healthz': { GET: () => ({ status: 200, body: 'flanneld is running' }) },
+    '/readyz': { GET: readyz },
+    '/metrics': {
+      GET: async () => {
+        const metrics = await source.metrics()
+        return { status: 200, body: await metrics.render(), contentType: metrics.contentType }
+      },
+    },
+  }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof DecodeError) return 422
+  return error instanceof StoreError ? 503 : 500
 }

@@ -1,16 +1,12 @@
 import type { NetworkConfig } from '../conf/network-config.ts'
-import {
-  formatSubnetEnv,
-  parseSubnetEnv,
-  type SubnetEnv,
-  SubnetEnvError,
-} from '../conf/subnet-env.ts'
+import { parseSubnetEnv, type SubnetEnv, SubnetEnvError } from '../conf/subnet-env.ts'
 import { formatSubnetStatus, type HeldUntil, subnetStatusPath } from '../conf/subnet-status.ts'
 import { offsetAddress } from '../ip/address.ts'
 import type { ByFamily } from '../ip/by-family.ts'
 import { firstAddress, network, type Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
-import { readIfThere, writeAtomically, writeIfDifferent } from './files.ts'
+import { readIfThere, StateError, writeAtomically } from './files.ts'
 
 const MODE = 0o644
 
@@ -35,28 +31,24 @@ export function subnetsOf({ subnet, ipv6Subnet }: SubnetEnv): ByFamily<Prefix> {
   return { ...(subnet && { 4: network(subnet) }), ...(ipv6Subnet && { 6: network(ipv6Subnet) }) }
 }
 
-/** What the subnet file is to say; the gateway is the subnet's first host address. */
+/** A subnet's first host address, which the containers' bridge has, with the subnet's length. */
+export function gatewayOf(subnet: Prefix): Prefix {
+  return { address: offsetAddress(firstAddress(subnet), 1), length: subnet.length }
+}
+
+/** What the subnet file is to say. */
 export function subnetEnvFor(
   { pools }: NetworkConfig,
   subnets: ByFamily<Prefix>,
   rest: { readonly mtu: number; readonly ipMasq: boolean },
 ): SubnetEnv {
-  const gateway = (subnet: Prefix): Prefix => ({
-    address: offsetAddress(firstAddress(subnet), 1),
-    length: subnet.length,
-  })
   return {
     networks: subnets[4] && pools[4] ? [pools[4].network] : [],
-    ...(subnets[4] && { subnet: gateway(subnets[4]) }),
+    ...(subnets[4] && { subnet: gatewayOf(subnets[4]) }),
     ipv6Networks: subnets[6] && pools[6] ? [pools[6].network] : [],
-    ...(subnets[6] && { ipv6Subnet: gateway(subnets[6]) }),
+    ...(subnets[6] && { ipv6Subnet: gatewayOf(subnets[6]) }),
     ...rest,
   }
-}
-
-/** Writes the subnet file if it says something else. */
-export function writeSubnetFile(path: string, env: SubnetEnv): boolean {
-  return writeIfDifferent(path, formatSubnetEnv(env), MODE)
 }
 
 /** The status file beside a subnet file: written when what it says changes, and can be. */
@@ -69,7 +61,7 @@ export class StatusFile {
 
   constructor(subnetFile: string, log: Logger) {
     this.#path = subnetStatusPath(subnetFile)
-    this.#log = log
+    this.#log = limited(log)
   }
 
   write(status: {
@@ -88,12 +80,13 @@ export class StatusFile {
       ...(held && { held }),
     })
     if (text === this.#text) return
-    this.#text = text
     try {
       writeAtomically(this.#path, text, MODE)
+      this.#text = text
     } catch (error) {
-      // A full disk must not end the daemon; the next change tries again.
-      this.#log.error('status file not written', { path: this.#path, error: String(error) })
+      if (!(error instanceof StateError)) throw error
+      // A full disk must not end the daemon; it is tried again whenever there is something to say.
+      this.#log.error('status file not written', { error: error.message })
     }
   }
 }

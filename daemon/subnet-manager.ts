@@ -1,12 +1,15 @@
+import type { LeaseAttrs } from '../conf/lease.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { StoreError } from '../store/store.ts'
-import { type Acquired, acquireLease, type Claim, isMine } from './acquire.ts'
+import { type Acquired, acquireLease, type Claim, giveBack, isMine } from './acquire.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Clock } from './clock.ts'
-import { describeSubnets, type Lease } from './lease.ts'
+import { describeSubnets, isBareReservation, type Lease } from './lease.ts'
 import { type Held, LeaseBook, type ListVerdict } from './lease-book.ts'
 import type { LeaseEvent, LeaseList, LeaseStore } from './lease-store.ts'
-import { OwnLease } from './own-lease.ts'
+import { OwnLease, type Rival } from './own-lease.ts'
+import type { Telemetry } from './telemetry.ts'
 
 export interface SubnetManagerOptions {
   readonly leases: LeaseStore
@@ -14,6 +17,7 @@ export interface SubnetManagerOptions {
   readonly renewMarginSeconds: number
   readonly clock: Clock
   readonly log: Logger
+  readonly telemetry: Telemetry
 }
 
 /** What the manager tells its owner, who asks for the rest. */
@@ -50,8 +54,10 @@ const LIST_RETRY_MS = { first: 500, longest: 5_000 } as const
  */
 export class SubnetManager {
   readonly #options: SubnetManagerOptions
+  /** For what may be said again and again while a store is ill. */
+  readonly #often: Logger
   readonly #book: LeaseBook
-  #claim: Claim | undefined
+  readonly #released = new AbortController()
   #own: OwnLease | undefined
   /** The lease an earlier run held, until this run has its own. */
   #remembered: Memory['own']
@@ -63,6 +69,7 @@ export class SubnetManager {
 
   constructor(options: SubnetManagerOptions) {
     this.#options = options
+    this.#often = limited(options.log)
     this.#book = new LeaseBook(options.ttlSeconds * 1000)
   }
 
@@ -76,6 +83,21 @@ export class SubnetManager {
     return { ...held, problem: isHeld ? undefined : ended }
   }
 
+  /** Whether this run has a lease of its own. */
+  get isAcquired(): boolean {
+    return this.#own !== undefined
+  }
+
+  /** The node that has this host's subnet now, if another one has. */
+  get contested(): Rival | undefined {
+    return this.#own?.contested
+  }
+
+  /** The node that had this host's subnet before, and says so. */
+  get disputed(): Rival | undefined {
+    return this.#own?.disputed
+  }
+
   get peers(): ReadonlyMap<string, Held> {
     return this.#book.held
   }
@@ -87,7 +109,8 @@ export class SubnetManager {
 
   get memory(): Memory {
     const { lease, heldUntil } = this.#own ?? this.#remembered ?? {}
-    const own = lease && heldUntil !== undefined ? { lease, heldUntil } : undefined
+    const isOver = this.#released.signal.aborted
+    const own = lease && heldUntil !== undefined && !isOver ? { lease, heldUntil } : undefined
     return { ...this.#book.position, own, peers: [...this.#book.held.values()] }
   }
 
@@ -103,50 +126,65 @@ export class SubnetManager {
    * @throws OutOfSubnetsError, NodeIdInUseError, LostRaceError, StoreError
    */
   async acquire(claim: Claim, signal: AbortSignal): Promise<Acquired> {
-    const { leases, clock, log, ttlSeconds, renewMarginSeconds } = this.#options
-    this.#claim = claim
+    const { leases, clock, log, ttlSeconds, renewMarginSeconds, telemetry } = this.#options
     const list = await leases.list()
-    const { distrust } = this.#judge(list)
+    const { distrust } = this.#judge(list, claim.attrs)
     if (distrust !== undefined) {
-      log.warn('the store lost data: peers stay', { reason: distrust })
+      this.#often.warn('the store lost data: peers stay', { reason: distrust })
       this.#isRememberedGone = true
     }
     const mayTakeFrom = (): number => this.#book.mayTakeFrom
-    const previous = [
-      ...(this.#remembered ? [this.#remembered.lease.subnets] : []),
-      ...claim.previous,
-    ]
-    const tools = { leases, clock, log, signal, mayTakeFrom }
+    const had = this.#own ?? this.#remembered
+    const previous = [...(had ? [had.lease.subnets] : []), ...claim.previous]
+    const tools = { leases, clock, log, signal, mayTakeFrom, held: this.#own?.lease }
     const acquired = await acquireLease({ ...claim, previous }, list, tools)
-    const own = new OwnLease(claim, acquired, {
+    telemetry.renewals.add(acquired.isNew ? 'taken' : 'renewed')
+    this.#own = new OwnLease(claim, acquired, {
       leases,
       clock,
       log,
+      telemetry,
       ttlMs: ttlSeconds * 1000,
       // A margin as long as the lease itself would renew it all the time.
       marginMs: (renewMarginSeconds < ttlSeconds ? renewMarginSeconds : ttlSeconds / 2) * 1000,
       onChange: () => this.#followers.onOwn(),
     })
-    this.#own = own
     this.#remembered = undefined
     this.#position = list.revision
     return acquired
   }
 
-  /** Keeps the lease and follows the peers' until aborted; after `acquire`. */
-  async run(followers: Followers, signal: AbortSignal): Promise<void> {
-    this.#followers = followers
-    await Promise.all([this.#own?.keep(signal), this.#follow(signal), this.#drop(signal)])
+  /**
+   * From now on the lease in hand is to say this; its subnets stay. The store learns of it once the
+   * manager runs, or when it can be reached again.
+   */
+  update(claim: Claim): void {
+    this.#own?.update(claim)
   }
 
-  /** Gives back a lease just acquired, when the start went wrong after it. */
-  async release(): Promise<void> {
-    if (this.#own) await this.#options.leases.delete(this.#own.lease)
-    this.#own = undefined
+  /** Keeps the lease and follows the peers' until aborted, or until it is given back; after `acquire`. */
+  async run(followers: Followers, signal: AbortSignal): Promise<'end' | 'released'> {
+    this.#followers = followers
+    const either = AbortSignal.any([signal, this.#released.signal])
+    // What came and went since the list, as this lease may have, a store without a history tells nobody.
+    this.#own?.nudge()
+    await Promise.all([this.#own?.keep(either), this.#follow(either), this.#drop(either)])
+    return this.#released.signal.aborted ? 'released' : 'end'
+  }
+
+  /**
+   * Gives this host's lease back and lets `run` end. False, and nothing changes: there is none, or it
+   * is not this host's any more.
+   * @throws StoreError: it may still be there, and is kept as before
+   */
+  async release(): Promise<boolean> {
+    const isGone = (await this.#own?.release()) ?? false
+    if (isGone) this.#released.abort()
+    return isGone
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { leases, log } = this.#options
+    const { leases, telemetry } = this.#options
     while (!signal.aborted) {
       try {
         for await (const event of leases.watch(this.#position, signal)) {
@@ -155,48 +193,81 @@ export class SubnetManager {
         }
       } catch (error) {
         if (!(error instanceof StoreError)) throw error
-        log.error('leases cannot be watched', { store: leases.name, error: error.message })
+        const fields = { store: leases.name, error: error.message }
+        this.#often.error('leases cannot be watched', fields)
         await sleep(LIST_RETRY_MS.longest, signal)
       }
-      if (!signal.aborted) await this.#listAgain(signal)
+      if (signal.aborted) return
+      telemetry.resyncs.add('watch')
+      await this.#listAgain(signal)
     }
   }
 
   async #listAgain(signal: AbortSignal): Promise<void> {
-    const { leases, log } = this.#options
+    const { leases } = this.#options
     let pause: number = LIST_RETRY_MS.first
     while (!signal.aborted) {
       try {
         const list = await leases.list()
-        const { changed, distrust } = this.#judge(list)
-        this.#position = list.revision
-        if (distrust !== undefined)
-          log.warn('the store lost data: peers stay', { reason: distrust })
-        this.#followers.onPeers(changed)
-        this.#followers.onListed()
-        this.#dropAlarm.ring()
-        this.#own?.nudge()
+        if (signal.aborted) return
+        this.#takeList(list)
+        await this.#giveBackOld(list)
         return
       } catch (error) {
         if (!(error instanceof StoreError)) throw error
-        if (pause === LIST_RETRY_MS.first) {
-          log.warn('leases cannot be listed', { store: leases.name, error: error.message })
-        }
+        const fields = { store: leases.name, error: error.message }
+        this.#often.warn('leases cannot be listed', fields)
         await sleep(pause, signal)
         pause = Math.min(pause * 2, LIST_RETRY_MS.longest)
       }
     }
   }
 
+  #takeList(list: LeaseList): void {
+    const { changed, distrust } = this.#judge(list, this.#own?.attrs)
+    this.#position = list.revision
+    if (distrust !== undefined) {
+      this.#often.warn('the store lost data: peers stay', { reason: distrust })
+    }
+    this.#followers.onPeers(changed)
+    this.#followers.onListed()
+    this.#dropAlarm.ring()
+    this.#own?.nudge()
+  }
+
+  /**
+   * A store that was set back may show leases that this host had earlier; whoever has those subnets
+   * now waits for them.
+   */
+  async #giveBackOld({ leases: listed }: LeaseList): Promise<void> {
+    const { leases, log } = this.#options
+    const own = this.#own
+    if (!own || own.contested) return
+    const mine = listed.filter(({ attrs }) => attrs.nodeId === own.attrs.nodeId)
+    for (const { key, subnets, reserved } of mine) {
+      if (key === own.lease.key || reserved) continue
+      const subnet = describeSubnets(subnets)
+      log.warn('the store shows a lease that this host had before: another host may have it', {
+        subnet,
+      })
+    }
+    await giveBack(mine, own.lease, { leases, log })
+  }
+
   #take(event: Exclude<LeaseEvent, { type: 'resync' }>): void {
-    const now = this.#options.clock()
-    const key = event.type === 'put' ? event.lease.key : event.key
+    const { clock, telemetry } = this.#options
+    const now = clock()
+    const { key, revision } = event.type === 'put' ? event.lease : event
+    telemetry.leaseEvents.add(event.type)
+    this.#position = Math.max(this.#position, revision)
     if (this.#own?.concerns(key)) return this.#own.nudge()
-    if (event.type === 'delete') {
-      this.#book.delete(key, event.revision, now)
+    if (event.type === 'delete' || isBareReservation(event.lease)) {
+      this.#book.delete(key, revision, now)
       this.#dropAlarm.ring()
-    } else if (!this.#isMine(event.lease)) {
+    } else if (!this.#own || !isMine(event.lease, this.#own.attrs)) {
+      const began = performance.now()
       this.#followers.onPeers(this.#book.put(event.lease, now))
+      telemetry.eventToKernelSeconds.observe((performance.now() - began) / 1000)
     }
   }
 
@@ -214,27 +285,23 @@ export class SubnetManager {
     }
   }
 
-  #judge(list: LeaseList): ListVerdict {
+  /** Enters a list into the book. `attrs`: by which this host knows its own leases. */
+  #judge(list: LeaseList, attrs: LeaseAttrs | undefined): ListVerdict {
     const now = this.#options.clock()
+    const isOwn = (lease: Lease): boolean => attrs !== undefined && isMine(lease, attrs)
     const remembered = this.#isRememberedGone ? undefined : this.#remembered
     const expected = this.#own?.problem === undefined ? (this.#own ?? remembered) : undefined
     const isHeld = expected !== undefined && now.boot < expected.heldUntil
-    const isThere = list.leases.some(
-      (lease) => lease.key === expected?.lease.key && this.#isMine(lease),
-    )
+    const isThere = list.leases.some((lease) => lease.key === expected?.lease.key && isOwn(lease))
     return this.#book.list(
       {
         clusterId: list.clusterId,
         revision: list.revision,
-        leases: list.leases.filter((lease) => !this.#isMine(lease)),
+        leases: list.leases.filter((lease) => !isOwn(lease) && !isBareReservation(lease)),
         unreadable: list.unreadable.map(({ key }) => key),
         own: isHeld ? (isThere ? 'present' : 'missing') : 'not expected',
       },
       now,
     )
-  }
-
-  #isMine(lease: Lease): boolean {
-    return this.#claim !== undefined && isMine(lease, this.#claim.attrs)
   }
 }

@@ -68,26 +68,32 @@ function reachedBy(connection: Connection, address: Address): number | undefined
 }
 
 /**
- * Chooses for each family that is needed the interface and address that traffic between hosts uses.
- * A string says what is missing: the caller waits for it.
+ * Chooses for each family that is needed the interface and address that traffic between hosts uses:
+ * the `present` ones as long as they will do. A string says what is missing: the caller waits for it.
  */
 export function chooseUplinks(
   needed: readonly Family[],
   choice: UplinkChoice,
   facts: UplinkFacts,
+  present: ByFamily<Uplink> = {},
 ): ByFamily<Uplink> | string {
   const missing: string[] = []
   const uplinks = byFamily((family): Uplink | undefined => {
     if (!needed.includes(family)) return undefined
-    const address = candidates(family, choice, facts).find((one) => one !== undefined)
-    const link = facts.links.find(({ index }) => index === address?.index)
+    const found = candidates(family, choice, facts, present[family]).filter(
+      (one) => one !== undefined,
+    )
+    const index = facts.links.find(({ name }) => name === present[family]?.name)?.index
+    const address = found.find((one) => one.index === index) ?? found[0]
+    const link = facts.links.find((one) => one.index === address?.index)
     if (!address || !link) {
       missing.push(`no IPv${family} address ${describeChoice(choice)}`)
       return undefined
     }
     const own = address.prefix.address
-    const { index, name, mtu } = link
-    return { index, name, mtu, address: own, publicIP: choice.publicIP[family] ?? own }
+    const { name, mtu } = link
+    const publicIP = choice.publicIP[family] ?? own
+    return { index: link.index, name, mtu, address: own, publicIP }
   })
   return missing.length > 0 ? missing.join(', ') : uplinks
 }
@@ -97,10 +103,15 @@ function candidates(
   family: Family,
   choice: UplinkChoice,
   facts: UplinkFacts,
+  present: Uplink | undefined,
 ): (InterfaceAddress | undefined)[] {
+  const isPresent = ({ prefix }: InterfaceAddress): boolean =>
+    present !== undefined && sameAddress(prefix.address, present.address)
   const usable = facts.addresses
-    .filter(({ prefix, deprecated }) => prefix.address.family === family && !deprecated)
-    .sort((a, b) => rank(a) - rank(b))
+    .filter(({ prefix }) => prefix.address.family === family)
+    // One that the link does not have for sure yet, or is about to lose, is none.
+    .filter(({ deprecated, tentative, dadFailed }) => !deprecated && !tentative && !dadFailed)
+    .sort((a, b) => Number(isPresent(b)) - Number(isPresent(a)) || rank(a) - rank(b))
   const onLink = (index: number | undefined): InterfaceAddress | undefined =>
     usable.find((address) => address.index === index)
   const { ifaces, regexes, canReach, publicIP } = choice

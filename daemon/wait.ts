@@ -1,3 +1,4 @@
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { sleep } from './alarm.ts'
 import type { StatusBoard } from './status-board.ts'
@@ -13,16 +14,18 @@ export class NotYet {
 
 const PAUSE_MS = 1_000
 /** The same reason is said again after this many tries. */
-const REPEAT = 10
+const REPEAT = 60
 
 /**
- * Tries each second until there is a value, with the reason for waiting in the status and, now and
- * then, in the log. Undefined when aborted.
+ * Tries each second until there is a value, with the reason for waiting in the status and, when it
+ * is a new one and now and then, in the log. Undefined when aborted.
  */
 export async function untilThere<T>(
   attempt: () => T | NotYet | Promise<T | NotYet>,
   { log, board, signal }: WaitTools,
 ): Promise<T | undefined> {
+  // Two reasons may take turns.
+  const often = limited(log)
   let last: string | undefined
   for (let tries = 0; !signal.aborted; tries++) {
     const result = await attempt()
@@ -32,7 +35,7 @@ export async function untilThere<T>(
       return result
     }
     const { reason } = result
-    if (reason !== last || tries % REPEAT === 0) log.warn('waiting', { for: reason })
+    if (reason !== last || tries % REPEAT === 0) often.warn('waiting', { for: reason })
     last = reason
     board.waitFor(reason)
     await sleep(PAUSE_MS, signal)

@@ -80,10 +80,15 @@ export class Connection implements Disposable {
 
   /**
    * Sends many requests in as few datagrams as fit and returns each one's error by its index. The
-   * kernel carries them out in order and goes on after a failure.
+   * kernel carries them out in order and goes on after a failure. They are asked for a datagram's
+   * worth at a time.
    */
-  batch(requests: readonly Request<unknown>[]): (NetlinkError | undefined)[] {
-    return this.exchange(requests).map(({ error }) => error)
+  batch(requests: Iterable<Request<unknown>>): (NetlinkError | undefined)[] {
+    const errors: (NetlinkError | undefined)[] = []
+    for (const chunk of chunks(requests)) {
+      for (const { error } of this.#round(chunk)) errors.push(error)
+    }
+    return errors
   }
 
   /** As `batch`, with the replies too: creates a link and reads it back in one system call. */
@@ -206,20 +211,20 @@ export class Connection implements Disposable {
 }
 
 /** Parts requests into what fits in one datagram each. */
-function chunks(requests: readonly Request<unknown>[]): Request<unknown>[][] {
-  const parts: Request<unknown>[][] = []
+function* chunks(requests: Iterable<Request<unknown>>): Generator<Request<unknown>[]> {
   let part: Request<unknown>[] = []
   let size = 0
   for (const request of requests) {
     const added = messageSize(request)
-    if (part.length === 0 || part.length === MAX_MESSAGES || size + added > MAX_BYTES) {
-      parts.push((part = []))
+    if (part.length > 0 && (part.length === MAX_MESSAGES || size + added > MAX_BYTES)) {
+      yield part
+      part = []
       size = 0
     }
     part.push(request)
     size += added
   }
-  return parts
+  if (part.length > 0) yield part
 }
 
 function describe(requests: readonly Request<unknown>[]): string {

@@ -1,3 +1,4 @@
+import type { Family } from '../ip/address.ts'
 import { decodeAddress, type InterfaceAddress } from './address.ts'
 import { RTM_DELADDR, RTM_NEWADDR } from './codec/address.ts'
 import { AF_BRIDGE, familyOf } from './codec/family.ts'
@@ -5,7 +6,7 @@ import { ifinfomsg } from './codec/ifinfo.ts'
 import { RTM_DELLINK, RTM_NEWLINK } from './codec/link.ts'
 import { decodeMessages, type Message } from './codec/message.ts'
 import { ndmsg, RTM_DELNEIGH, RTM_NEWNEIGH } from './codec/neighbour.ts'
-import { RTM_DELROUTE, RTM_NEWROUTE } from './codec/route.ts'
+import { RTM_DELROUTE, RTM_DELRULE, RTM_NEWROUTE, RTM_NEWRULE, rtmsg } from './codec/route.ts'
 import { decodeLink, type Link } from './link.ts'
 import { decodeFdb, decodeNeighbour, type FdbEntry, type Neighbour } from './neighbour.ts'
 import { decodeRoute, type Route } from './route.ts'
@@ -16,8 +17,10 @@ export const groups = {
   neighbour: 3,
   ipv4Address: 5,
   ipv4Route: 7,
+  ipv4Rule: 8,
   ipv6Address: 9,
   ipv6Route: 11,
+  ipv6Rule: 19,
 } as const
 
 /**
@@ -29,6 +32,8 @@ export type KernelEvent = { readonly gone: boolean } & (
   | { readonly kind: 'port'; readonly port: Link }
   | { readonly kind: 'address'; readonly address: InterfaceAddress }
   | { readonly kind: 'route'; readonly route: Route }
+  /** Which table is asked for which packets: `ip rule`. */
+  | { readonly kind: 'rule'; readonly family: Family }
   | { readonly kind: 'neighbour'; readonly neighbour: Neighbour }
   | { readonly kind: 'fdb'; readonly fdb: FdbEntry }
 )
@@ -56,6 +61,12 @@ function decodeEvent({ type, payload }: Message): KernelEvent | undefined {
     case RTM_DELROUTE: {
       const route = decodeRoute(payload)
       return route && { kind: 'route', gone: type === RTM_DELROUTE, route }
+    }
+    case RTM_NEWRULE:
+    case RTM_DELRULE: {
+      // struct fib_rule_hdr has the family where rtmsg has it.
+      const family = familyOf(rtmsg.read(payload).family)
+      return family && { kind: 'rule', gone: type === RTM_DELRULE, family }
     }
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:

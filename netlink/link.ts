@@ -122,13 +122,16 @@ export interface LinkChange {
   /** At most 255 bytes; empty removes it. */
   readonly alias?: string | undefined
   readonly group?: number | undefined
+  /** What a vxlan allows: the link below, the local address, learning. Not id and port. */
+  readonly vxlan?: VxlanData | undefined
 }
 
 /** Changes a link. With an index, `name` renames it, which older kernels allow only while it is down. */
 export function setLink(change: LinkRef & LinkChange): Request {
   const { name, mtu, mac, master, netnsFd, txQueueLength, addrGenMode, alias, group } = change
   const afSpec = addrGenMode === undefined ? undefined : { inet6: { addrGenMode } }
-  const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, alias, group, afSpec }
+  const info = change.vxlan && { kind: 'vxlan' as const, vxlan: change.vxlan }
+  const attrs = { name, mtu, mac, master, netnsFd, txQueueLength, alias, group, afSpec, info }
   const body = bodyFor(change, attrs, flagsOf(change))
   return { type: RTM_NEWLINK, flags: 0, body, op: `set link ${describe(change)}` }
 }

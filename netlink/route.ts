@@ -70,6 +70,11 @@ export function replaceRoute(route: Route): Request {
   return newRoute(route, NLM_F_CREATE | NLM_F_REPLACE, 'replace')
 }
 
+/** `ip route prepend`: before those there are, so that for IPv4 this one counts. EEXIST if it is there. */
+export function prependRoute(route: Route): Request {
+  return newRoute(route, NLM_F_CREATE, 'prepend')
+}
+
 /** `ip route append`: beside those there are, which for IPv6 makes one route of several ways. */
 export function appendRoute(route: Route): Request {
   return newRoute(route, NLM_F_CREATE | NLM_F_APPEND, 'append')

@@ -3,6 +3,7 @@ import type { Address } from '../../ip/address.ts'
 import type { ByFamily } from '../../ip/by-family.ts'
 import type { Mac } from '../../ip/mac.ts'
 import type { Prefix } from '../../ip/prefix.ts'
+import type { Command, PeerCommands } from './command.ts'
 import type { Entry, VxlanDevice } from './kernel-state.ts'
 
 /** The interface that carries the traffic between hosts, for one family. */
@@ -22,8 +23,11 @@ export interface Path {
   readonly onLink: boolean
 }
 
-/** Asks the kernel how it would send to an address; undefined if it would not. */
-export type FindPath = (address: Address) => Path | undefined
+/**
+ * Asks the kernel how it would send to an address; undefined if it would not now. `no host`: it is
+ * an address of this host's own, or of a whole network.
+ */
+export type FindPath = (address: Address) => Path | 'no host' | undefined
 
 /** One family of a peer's lease, checked as far as all backends agree. */
 export interface Target {
@@ -33,10 +37,31 @@ export interface Target {
   readonly data: unknown
 }
 
-/** What is wanted in the kernel for one target, or why it cannot be reached. */
+/**
+ * What is wanted in the kernel for one target, or why it cannot be reached. `none`: nothing is, and
+ * that is as it should be.
+ */
 export type TargetPlan =
-  | { readonly state: 'tunnel' | 'direct'; readonly entries: readonly Entry[] }
+  | { readonly state: 'tunnel' | 'direct' | 'none'; readonly entries: readonly Entry[] }
   | { readonly state: 'skipped'; readonly problem: string }
+
+/** The networks of the cluster and this host's subnets in them, for each family in use. */
+export interface OwnPart {
+  readonly networks: ByFamily<Prefix>
+  readonly subnets: ByFamily<Prefix>
+}
+
+/** How a backend works that has commands run and writes nothing itself. */
+export interface CommandBackend {
+  /** What it prints is this host's lease data; before there is a lease. */
+  readonly prepare: Command | undefined
+  /** What the lease tells of that. */
+  readonly leaseData: (printed: string) => ByFamily<unknown>
+  /** Run when this host has its subnets, before anything is run for a peer. */
+  own(part: OwnPart): Command | undefined
+  /** What is run when a peer comes and when it goes, or why it cannot be. */
+  peer(targets: ByFamily<Target>): PeerCommands | { readonly problem: string }
+}
 
 /**
  * Turns leases into wanted kernel state and does nothing itself. A new backend is one file with a
@@ -44,6 +69,8 @@ export type TargetPlan =
  */
 export interface Backend {
   readonly type: string
+  /** `BackendType` of leases: the type, or for some of flannel's backends nothing. */
+  readonly leaseType: string
   /** FLANNEL_MTU: what fits through in every family in use. */
   readonly mtu: number
   /** `BackendData` and `BackendV6Data` of this host's lease. */
@@ -54,6 +81,8 @@ export interface Backend {
   readonly usesPaths: boolean
   /** What is odd in its configuration and does not stop it. */
   readonly warnings: readonly string[]
+  /** Absent where peers are reached by entries. */
+  readonly commands?: CommandBackend
   /** What is wanted whoever the peers are, given this host's own subnets. */
   own(subnets: ByFamily<Prefix>): readonly Entry[]
   peer(target: Target, findPath: FindPath): TargetPlan

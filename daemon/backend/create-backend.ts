@@ -1,11 +1,15 @@
 import { ConfigError } from '../../conf/errors.ts'
+import { createAlloc } from './alloc.ts'
 import type { Backend, BackendInput } from './backend.ts'
+import { createExtension } from './extension.ts'
 import { createHostGw } from './host-gw.ts'
 import { createVxlan } from './vxlan.ts'
 
 const backends: Readonly<Record<string, (input: BackendInput) => Backend>> = {
   vxlan: createVxlan,
   'host-gw': createHostGw,
+  alloc: createAlloc,
+  extension: createExtension,
 }
 
 /**
@@ -16,6 +20,6 @@ export function createBackend(input: BackendInput): Backend {
   const { type } = input.config
   const create = Object.hasOwn(backends, type) ? backends[type] : undefined
   if (create) return create(input)
-  const known = Object.keys(backends).join(' and ')
+  const known = Object.keys(backends).join(', ')
   throw new ConfigError('Backend.Type', `unknown backend type: ${type} (heddled has ${known})`)
 }

@@ -21,6 +21,7 @@ export function createHostGw({ config, uplinks }: BackendInput): Backend {
   }
   return {
     type: 'host-gw',
+    leaseType: 'host-gw',
     mtu: Math.min(...valuesOf(uplinks).map((uplink) => uplink.mtu)),
     leaseData: {},
     devices: [],
@@ -34,6 +35,9 @@ export function createHostGw({ config, uplinks }: BackendInput): Backend {
 function plan(target: Target, findPath: FindPath, uplink: string | undefined): TargetPlan {
   const { subnet, publicIP } = target
   const path = findPath(publicIP)
+  if (path === 'no host') {
+    return { state: 'skipped', problem: `${formatAddress(publicIP)} is no other host’s address` }
+  }
   if (path && !path.onLink) {
     const problem = `${formatAddress(publicIP)} is behind a router: host-gw reaches only hosts on its own link`
     return { state: 'skipped', problem }

@@ -1,6 +1,7 @@
-import { type Address, formatAddress } from '../../ip/address.ts'
+import { type Address, formatAddress, sameAddress } from '../../ip/address.ts'
 import type { Mac } from '../../ip/mac.ts'
-import { formatPrefix, type Prefix } from '../../ip/prefix.ts'
+import { formatPrefix, type Prefix, samePrefix } from '../../ip/prefix.ts'
+import type { Route } from '../../netlink/route.ts'
 
 /** rtm_protocol of every route of ours; nobody else's in iproute2's rt_protos. */
 export const ROUTE_PROTOCOL = 104
@@ -65,7 +66,7 @@ export interface RouteEntry {
 }
 
 /** What the kernel makes of a metric that is not given: none for IPv4, IP6_RT_PRIO_USER for IPv6. */
-export const defaultMetric = { 4: 0, 6: 1024 } as const
+const defaultMetric = { 4: 0, 6: 1024 } as const
 
 /** A route as we make them. */
 export function ourRoute(
@@ -74,6 +75,20 @@ export function ourRoute(
 ): RouteEntry {
   const metric = defaultMetric[destination.address.family]
   return { kind: 'route', destination, ...via, metric, protocol: ROUTE_PROTOCOL }
+}
+
+/** A route as the kernel tells of it, over the device of this name. */
+export function routeEntry(route: Route, device: string): RouteEntry {
+  const { destination, gateway, onlink = false, protocol = 0, priority } = route
+  return {
+    kind: 'route',
+    destination,
+    ...(gateway && { gateway }),
+    device,
+    onlink,
+    metric: priority ?? defaultMetric[destination.address.family],
+    protocol,
+  }
 }
 
 /** What makes it that entry: writing another one with the same id replaces it. */
@@ -90,8 +105,29 @@ export function entryId(entry: Entry): string {
   }
 }
 
+/** Whether all of it is the same; compared field by field, since it is asked for each kernel event. */
 export function sameEntry(a: Entry, b: Entry): boolean {
-  return renderEntry(a) === renderEntry(b)
+  if (a === b) return true
+  if (a.device !== b.device) return false
+  if (a.kind === 'address') return b.kind === 'address' && samePrefix(a.prefix, b.prefix)
+  if (a.kind === 'neighbour') {
+    return b.kind === 'neighbour' && a.mac === b.mac && sameAddress(a.address, b.address)
+  }
+  if (a.kind === 'fdb') {
+    return b.kind === 'fdb' && a.mac === b.mac && sameAddress(a.destination, b.destination)
+  }
+  return b.kind === 'route' && sameRoute(a, b)
+}
+
+function sameRoute(a: RouteEntry, b: RouteEntry): boolean {
+  const [one, other] = [a.gateway, b.gateway]
+  return (
+    samePrefix(a.destination, b.destination) &&
+    (one && other ? sameAddress(one, other) : one === other) &&
+    a.onlink === b.onlink &&
+    a.metric === b.metric &&
+    a.protocol === b.protocol
+  )
 }
 
 /** The entry as iproute2 would be told it, the verb left out. */

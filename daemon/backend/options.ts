@@ -1,5 +1,6 @@
 import { ConfigError } from '../../conf/errors.ts'
 import type { BackendConfig } from '../../conf/network-config.ts'
+import type { CommandSpec } from './command.ts'
 
 /**
  * Reads a backend's options, each by the name flannel documents, and in the end says which were
@@ -35,6 +36,21 @@ export class BackendOptions {
     throw new ConfigError(
       `Backend.${key}`,
       `Backend.${key} must be true or false, not ${JSON.stringify(value)}`,
+    )
+  }
+
+  /** A program and its arguments, or a text of them; none if empty. Throws ConfigError for others. */
+  command(key: string): CommandSpec | undefined {
+    const value = this.#take(key) ?? ''
+    if (typeof value === 'string') return value.trim() === '' ? undefined : value
+    const isWords =
+      Array.isArray(value) &&
+      value.every((word) => typeof word === 'string' && !word.includes('\0'))
+    if (isWords && value[0] !== '') return value.length === 0 ? undefined : value
+    const wanted = 'a list of words, the program first, or a text of them'
+    throw new ConfigError(
+      `Backend.${key}`,
+      `Backend.${key} must be ${wanted}, not ${JSON.stringify(value)}`,
     )
   }
 

@@ -1,8 +1,15 @@
-import { formatAddress, isLoopback, isMulticast, sameAddress } from '../../ip/address.ts'
-import { type ByFamily, familiesOf } from '../../ip/by-family.ts'
-import { formatPrefix, type Prefix, prefixCovers, prefixesOverlap } from '../../ip/prefix.ts'
+import { formatAddress, isHostAddress, isLinkLocal, sameAddress } from '../../ip/address.ts'
+import { type ByFamily, byFamily, valuesOf } from '../../ip/by-family.ts'
+import {
+  formatPrefix,
+  type Prefix,
+  prefixContains,
+  prefixCovers,
+  prefixesOverlap,
+} from '../../ip/prefix.ts'
 import type { Lease } from '../lease.ts'
-import type { Backend, FindPath, Target, Uplink } from './backend.ts'
+import type { Backend, CommandBackend, FindPath, Target, Uplink } from './backend.ts'
+import type { PeerCommands } from './command.ts'
 import type { Entry } from './kernel-state.ts'
 
 /** What a peer's lease is judged by. */
@@ -16,8 +23,10 @@ export interface Ours {
 
 /** What is wanted in the kernel for one peer. */
 export interface PeerPlan {
-  readonly state: 'tunnel' | 'direct' | 'skipped'
+  /** `commands`: commands see to it. `none`: nothing is to be done. */
+  readonly state: 'tunnel' | 'direct' | 'commands' | 'none' | 'skipped'
   readonly entries: readonly Entry[]
+  readonly commands?: PeerCommands
   /** Why the peer, or one family of it, is not reached. */
   readonly problem?: string
 }
@@ -28,24 +37,41 @@ export interface PeerPlan {
  */
 export function planPeer(lease: Lease, ours: Ours, findPath: FindPath): PeerPlan {
   const { backend } = ours
-  if (lease.attrs.backendType !== backend.type) {
+  if (lease.attrs.backendType !== backend.leaseType) {
     const theirs = lease.attrs.backendType || 'no'
     return skip(`its backend is ${theirs}, ours is ${backend.type}`)
   }
-  const entries: Entry[] = []
   const problems: string[] = []
-  let state: PeerPlan['state'] = 'skipped'
   // A family that this host does not have is none of its business.
-  for (const family of familiesOf(ours.subnets)) {
-    const subnet = lease.subnets[family]
-    if (!subnet) continue
+  const targets = byFamily((family): Target | undefined => {
+    const subnet = ours.subnets[family] && lease.subnets[family]
+    if (!subnet) return undefined
     const publicIP = lease.attrs.publicIP[family]
     const fault = checkSubnet(subnet, ours) ?? checkAddress(publicIP, ours)
     if (fault !== undefined || !publicIP) {
       problems.push(fault ?? `it has no public IPv${family} address`)
-      continue
+      return undefined
     }
-    const target: Target = { subnet, publicIP, data: lease.attrs.backendData[family] }
+    return { subnet, publicIP, data: lease.attrs.backendData[family] }
+  })
+  if (valuesOf(targets).length === 0 && problems.length === 0) {
+    problems.push('it has no subnet of our family')
+  }
+  return backend.commands
+    ? planCommands(backend.commands, targets, problems)
+    : planEntries(backend, targets, problems, findPath)
+}
+
+function planEntries(
+  backend: Backend,
+  targets: ByFamily<Target>,
+  faults: readonly string[],
+  findPath: FindPath,
+): PeerPlan {
+  const problems = [...faults]
+  const entries: Entry[] = []
+  let state: PeerPlan['state'] = 'skipped'
+  for (const target of valuesOf(targets)) {
     const plan = backend.peer(target, findPath)
     if (plan.state === 'skipped') problems.push(plan.problem)
     else {
@@ -53,8 +79,25 @@ export function planPeer(lease: Lease, ours: Ours, findPath: FindPath): PeerPlan
       state = state === 'tunnel' ? state : plan.state
     }
   }
-  if (entries.length === 0 && problems.length === 0) problems.push('it has no subnet of our family')
-  return { state, entries, ...(problems.length > 0 && { problem: problems.join('; ') }) }
+  return { state, entries, ...problemOf(problems) }
+}
+
+/** One run for a peer, whatever families it has. */
+function planCommands(
+  backend: CommandBackend,
+  targets: ByFamily<Target>,
+  faults: readonly string[],
+): PeerPlan {
+  if (valuesOf(targets).length === 0) return { state: 'skipped', entries: [], ...problemOf(faults) }
+  const commands = backend.peer(targets)
+  if ('problem' in commands) {
+    return { state: 'skipped', entries: [], ...problemOf([...faults, commands.problem]) }
+  }
+  return { state: 'commands', entries: [], commands, ...problemOf(faults) }
+}
+
+function problemOf(problems: readonly string[]): { problem?: string } {
+  return problems.length > 0 ? { problem: problems.join('; ') } : {}
 }
 
 function skip(problem: string): PeerPlan {
@@ -75,10 +118,18 @@ function checkSubnet(subnet: Prefix, { networks, subnets }: Ours): string | unde
 
 function checkAddress(address: Target['publicIP'] | undefined, ours: Ours): string | undefined {
   if (!address) return undefined
-  const uplink = ours.uplinks[address.family]
+  const { family } = address
+  const uplink = ours.uplinks[family]
+  const network = ours.networks[family]
   const text = formatAddress(address)
-  if (isMulticast(address) || isLoopback(address)) return `${text} cannot be a host’s address`
-  return uplink && (sameAddress(address, uplink.publicIP) || sameAddress(address, uplink.address))
-    ? `its public address ${text} is this host’s own`
+  const isElsewhere = family === 6 && isLinkLocal(address) && uplink && !isLinkLocal(uplink.address)
+  if (!isHostAddress(address) || isElsewhere) return `${text} cannot be a host’s address`
+  if (uplink && (sameAddress(address, uplink.publicIP) || sameAddress(address, uplink.address))) {
+    return `its public address ${text} is this host’s own`
+  }
+  // The packets for it would go into the very tunnel that is to carry them, unless hosts live there.
+  const isInside = network && prefixContains(network, address)
+  return isInside && uplink && !prefixContains(network, uplink.address)
+    ? `its public address ${text} is inside the cluster’s network ${formatPrefix(network)}`
     : undefined
 }

@@ -8,6 +8,8 @@ import { ip, s32, u8, u16, u32, type Wire } from './wire.ts'
 export const RTM_NEWROUTE = 24
 export const RTM_DELROUTE = 25
 export const RTM_GETROUTE = 26
+export const RTM_NEWRULE = 32
+export const RTM_DELRULE = 33
 
 export const RTNH_F_ONLINK = 4
 export const RT_TABLE_MAIN = 254

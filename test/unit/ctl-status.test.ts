@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import test from 'ava'
 import type { DaemonStatus } from '../../conf/daemon-status.ts'
-import { ask } from '../../ctl/ask.ts'
+import { describeChanges } from '../../ctl/config-changes.ts'
+import { showLeases } from '../../ctl/lease.ts'
+import { runCtl } from '../../ctl/main.ts'
 import { showStatus } from '../../ctl/show-status.ts'
-import { serveHealth, serveStatus } from '../../daemon/status-server.ts'
 
 const status: DaemonStatus = {
   v: 1,
@@ -85,36 +83,75 @@ test('showStatus() says what a daemon waits for', (t) => {
   t.is(lines.at(-2), 'no peers')
 })
 
-test('ask() gets what serveStatus() tells, on a socket for root alone', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'heddle-socket-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  const path = join(folder, 'deep/default.sock')
-  const source = { status: () => Promise.resolve(status), isReady: () => true }
-  {
-    await using server = await serveStatus(path, source)
-    t.truthy(server)
-    t.is(statSync(path).mode & 0o777, 0o600)
-    t.deepEqual(await ask(path, '/status'), status)
-    const message = /does not answer on .*: it says 404/
-    await t.throwsAsync(ask(path, '/else'), { name: 'DaemonUnreachableError', message })
+test('showStatus() shows every problem, what was repaired, and the last errors', (t) => {
+  const degraded: DaemonStatus = {
+    ...status,
+    error: 'firewall: permission denied',
+    problems: ['firewall: permission denied', 'the configuration in the store is not in force: no'],
+    repairs: { device: 1, route: 12, fdb: 0 },
+    recent: [
+      { level: 'warn', message: 'waiting for=x', time: '2026-11-21T04:00:01.000Z', count: 3 },
+      { level: 'error', message: 'repair failed', time: '2026-11-21T04:00:02.000Z', count: 1 },
+    ],
   }
-  await t.throwsAsync(ask(path, '/status'), { message: /there is no such socket/ })
+  const lines = showStatus(degraded, now).split('\n')
+  t.deepEqual(lines.slice(1, 4), [
+    'state        degraded',
+    'problem      firewall: permission denied',
+    'problem      the configuration in the store is not in force: no',
+  ])
+  t.true(lines.includes('repairs      1 device, 12 route'))
+  t.deepEqual(lines.slice(-5), [
+    '',
+    'last warnings and errors',
+    '2026-11-21T04:00:01.000Z  warn   waiting for=x (3 times)',
+    '2026-11-21T04:00:02.000Z  error  repair failed',
+    '',
+  ])
 })
 
-test('serveHealth() answers as flannel does', async (t) => {
-  let isReady = false
-  const source = { status: () => Promise.resolve(status), isReady: () => isReady }
-  // A port that is free at this moment: the test asks on whichever it gets.
-  const port = 20_000 + (process.pid % 10_000)
-  await using server = await serveHealth({ host: '127.0.0.1', port }, source)
-  t.truthy(server)
-  const get = async (path: string): Promise<string> => {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`)
-    return `${response.status} ${await response.text()}`
-  }
-  t.is(await get('/healthz'), '200 flanneld is running')
-  t.is(await get('/readyz'), '503 flanneld is not ready yet')
-  isReady = true
-  t.is(await get('/readyz'), '200 flanneld is ready')
-  t.is(await get('/status'), '404 ')
+test('showLeases() shows whose each is, and what is odd about it', (t) => {
+  const lease = { key: 'x', publicIPs: ['10.0.0.1'], backend: 'vxlan', reserved: false, own: false }
+  t.is(
+    showLeases([
+      { ...lease, subnets: ['10.5.1.0/24'], nodeId: 'n1', own: true },
+      { ...lease, subnets: ['10.5.2.0/24'], publicIPs: [], backend: '', reserved: true },
+      { ...lease, subnets: ['10.5.3.0/24'], expires: '2026-11-22T04:00:00.000Z' },
+    ]),
+    `SUBNET       PUBLIC IP  NODE  BACKEND  NOTES
+10.5.1.0/24  10.0.0.1   n1    vxlan    this host
+10.5.2.0/24  -          -     -        reserved
+10.5.3.0/24  10.0.0.1   -     vxlan    until 2026-11-22T04:00:00.000Z
+`,
+  )
 })
+
+test('describeChanges() says key by key what would be other than before', (t) => {
+  const before = '{"Network":"10.5.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan","MTU":1400}}'
+  const after =
+    '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","MTU":1300,"DirectRouting":true}}'
+  t.deepEqual(describeChanges(before, after), [
+    '+ Backend.DirectRouting: true',
+    '~ Backend.MTU: 1400 -> 1300',
+    '- SubnetLen: 24',
+  ])
+  t.deepEqual(describeChanges(before, before), ['nothing changes'])
+  t.deepEqual(describeChanges(undefined, '{"a":[1]}'), ['+ a: [1]'])
+  t.deepEqual(describeChanges('no json', '{"a":null}'), ['+ a: null'])
+})
+
+const misused = test.macro<[argv: readonly string[]]>({
+  exec: async (t, argv) => {
+    const checkConfig = () => Promise.reject(new Error('not to be called'))
+    t.is(await runCtl(argv, { version: '0.1.0', checkConfig }), 2)
+  },
+  title: (_, argv) => `runCtl() takes no "heddlectl ${argv.join(' ')}"`,
+})
+test(misused, [])
+test(misused, ['lease'])
+test(misused, ['lease', 'reserve'])
+test(misused, ['lease', 'ls', '10.5.1.0/24'])
+test(misused, ['config', 'set'])
+test(misused, ['constructor'])
+test(misused, ['status', '--format', 'yaml'])
+test(misused, ['status', '--verbose'])

@@ -230,6 +230,18 @@ const hostile: [what: string, key: string, value: string, problem: string][] = [
     '224.0.0.1 cannot be a host’s address',
   ],
   [
+    'the broadcast address',
+    '10.5.9.0-24',
+    `{"PublicIP":"255.255.255.255","BackendType":"vxlan",${vtep}}`,
+    '255.255.255.255 cannot be a host’s address',
+  ],
+  [
+    'an address in the cluster’s own network',
+    '10.5.9.0-24',
+    `{"PublicIP":"10.5.9.1","BackendType":"vxlan",${vtep}}`,
+    'its public address 10.5.9.1 is inside the cluster’s network 10.5.0.0/16',
+  ],
+  [
     'no address',
     '10.5.9.0-24',
     `{"PublicIP":"0.0.0.0","BackendType":"vxlan",${vtep}}`,
@@ -289,3 +301,117 @@ test('planPeer() reaches one family when the other is bad', (t) => {
   t.is(lines.length, 2 + 2 + 3 + 1)
   t.is(lines.at(-1), '! it has no public IPv6 address')
 })
+
+test('vxlan takes no MTU that its interface does not carry, and says so', (t) => {
+  const of = backend('vxlan', { mtu: 9000 })
+  t.is(of.mtu, 1450)
+  t.deepEqual(of.warnings, [
+    'eth0 carries 1500 bytes, less than Backend.MTU, 9000: its own MTU counts',
+  ])
+  t.is(backend('vxlan', { mtu: 0 }).mtu, 1450)
+  t.throws(() => backend('vxlan', { mtu: 100 }), {
+    name: 'ConfigError',
+    message: 'Backend.MTU must be at least 118 for IPv4, not 100',
+  })
+  t.throws(() => backend('vxlan', { mtu: 1300 }, both), { message: /at least 1350 for IPv6/ })
+  const small = backend('vxlan', {}, { 6: uplink('fd00::1', 'fd00::1', 1300) })
+  t.deepEqual(small.warnings, ['eth0 carries 1300 bytes, and IPv6 with vxlan needs 1350'])
+})
+
+test('vxlan with DirectRouting takes no way through its own tunnel, or to no host, for one around it', (t) => {
+  const of = backend('vxlan', { directrouting: true })
+  const tunnel = state(backend('vxlan'), [peer])
+  const through: FindPath = () => ({ device: 'flannel.1', onLink: true })
+  t.deepEqual(state(of, [peer], { findPath: through }), tunnel)
+  t.deepEqual(state(of, [peer], { findPath: () => 'no host' }), tunnel)
+})
+
+test('host-gw skips a peer whose address is no host’s', (t) => {
+  const of = backend('host-gw')
+  const other = { ...peer, attrs: { ...peer.attrs, backendType: 'host-gw' } }
+  t.deepEqual(state(of, [other], { findPath: () => 'no host' }), [
+    '! 192.168.0.2 is no other host’s address',
+  ])
+})
+
+test('alloc wants nothing in the kernel, and leaves no type in the lease, as flannel’s', (t) => {
+  const of = backend('alloc', { x: 1 }, both)
+  t.deepEqual([of.mtu, of.leaseType, of.leaseData], [1500, '', {}])
+  t.deepEqual(of.warnings, ['unknown key "x" for backend alloc'])
+  const untyped = lease('10.5.34.0-24', '{"PublicIP":"192.168.0.2","PublicIPv6":null}')
+  t.deepEqual(state(of, [untyped], { uplinks: both }), [])
+  const plan = planPeer(untyped, { backend: of, networks, subnets: own, uplinks: both }, noPath)
+  t.deepEqual(plan, { state: 'none', entries: [] })
+})
+
+const extensionLease = (value: string) =>
+  lease(
+    '10.5.34.0-24&fc00:0:0:5::-64',
+    `{"PublicIP":"192.168.0.2","PublicIPv6":"fd00::2","BackendType":"extension"${value}}`,
+  )
+
+test('extension runs its commands with both families in the environment', (t) => {
+  const of = backend(
+    'extension',
+    {
+      prestartupcommand: 'cat /etc/key',
+      poststartupcommand: ['/bin/up', '$NETWORK'],
+      subnetaddcommand: 'ip route replace $SUBNET via $PUBLIC_IP',
+      subnetremovecommand: ['ip', 'route', 'delete', '${SUBNET}'],
+    },
+    both,
+  )
+  t.is(of.mtu, 1500)
+  t.deepEqual(of.commands?.prepare?.argv, ['cat', '/etc/key'])
+  t.deepEqual(of.commands?.leaseData('key'), { 4: 'key', 6: 'key' })
+  t.deepEqual(of.commands?.own({ networks, subnets: own }), {
+    argv: ['/bin/up', '10.5.0.0/16'],
+    env: {
+      NETWORK: '10.5.0.0/16',
+      IPV6NETWORK: 'fc00::/48',
+      SUBNET: '10.5.1.0/24',
+      IPV6SUBNET: 'fc00:0:0:1::/64',
+      PUBLIC_IP: '192.168.0.1',
+      PUBLIC_IPV6: 'fd00::1',
+    },
+    input: '',
+  })
+  const ours = { backend: of, networks, subnets: own, uplinks: both }
+  const env = {
+    SUBNET: '10.5.34.0/24',
+    IPV6SUBNET: 'fc00:0:0:5::/64',
+    PUBLIC_IP: '192.168.0.2',
+    PUBLIC_IPV6: 'fd00::2',
+  }
+  t.deepEqual(planPeer(extensionLease(',"BackendData":"its key"'), ours, noPath), {
+    state: 'commands',
+    entries: [],
+    commands: {
+      add: {
+        argv: ['ip', 'route', 'replace', '10.5.34.0/24', 'via', '192.168.0.2'],
+        env,
+        input: 'its key',
+      },
+      remove: { argv: ['ip', 'route', 'delete', '10.5.34.0/24'], env, input: 'its key' },
+    },
+  })
+  const four = { ...ours, backend: backend('extension', {}), subnets: { 4: own[4] } }
+  t.deepEqual(planPeer(extensionLease(''), four, noPath), {
+    state: 'commands',
+    entries: [],
+    commands: { add: undefined, remove: undefined },
+  })
+  t.is(
+    planPeer(extensionLease(',"BackendData":{"a":1}'), ours, noPath).problem,
+    'its BackendData is not a text',
+  )
+})
+
+for (const command of [7, ['ip', 7], ['', 'x'], { a: 1 }, ['x\0y']]) {
+  test(`extension refuses the command ${JSON.stringify(command)}`, (t) => {
+    t.throws(() => backend('extension', { subnetaddcommand: command }), {
+      name: 'ConfigError',
+      message: /^Backend\.SubnetAddCommand must be a list of words, the program first, or a text/,
+    })
+  })
+}

@@ -3,12 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { parseLeaseKey } from '../../conf/lease.ts'
-import { parseNetworkConfig } from '../../conf/network-config.ts'
 import { Macs, nodeId } from '../../daemon/identity.ts'
 import type { Lease } from '../../daemon/lease.ts'
 import { readMemory, writeMemory } from '../../daemon/memory-file.ts'
-import { findConfig } from '../../daemon/network-config.ts'
-import { StatusFile, subnetEnvFor, writeSubnetFile } from '../../daemon/subnet-file.ts'
+import { findConfig, readConfig } from '../../daemon/network-config.ts'
+import { StatusFile } from '../../daemon/subnet-file.ts'
 import { type Mac, parseMac } from '../../ip/mac.ts'
 import { silent } from '../../log/logger.ts'
 import { openSqliteStore } from '../../store/sqlite.ts'
@@ -32,36 +31,45 @@ function find(store: Store, { path, local = false }: { path?: string; local?: bo
   return findConfig(store, '/coreos.com/network', { path, local })
 }
 
+/** The backend of the configuration in a store that all machines share. */
+function readBackend(text: string | undefined): unknown {
+  return text === undefined ? undefined : readConfig(text, { key: KEY, local: false }).backend
+}
+
+function backendOf(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : readConfig(text, { key: KEY, local: false }).backend.type
+}
+
 test('findConfig() finds none in a shared store until somebody writes one', async (t) => {
   const store = openStore(t)
   t.is(await find(store), undefined)
   t.is(await store.get(KEY), undefined)
   await store.create(KEY, '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}')
-  t.is((await find(store))?.config.backend.type, 'vxlan')
+  t.is(backendOf(await find(store)), 'vxlan')
 })
 
 test('findConfig() writes 10.244.0.0/16 with vxlan to an empty store of this machine', async (t) => {
   const store = openStore(t)
   const found = await find(store, { local: true })
-  t.is(found?.text, '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}')
-  t.is((await store.get(KEY))?.value, found?.text)
+  t.is(found, '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}')
+  t.is((await store.get(KEY))?.value, found)
 })
 
 test('findConfig() writes the file when the key is absent, and only then', async (t) => {
   const store = openStore(t)
   const path = join(folder(t), 'net.json')
   writeFileSync(path, '{ "Network": "10.1.0.0/16", "Backend": { "Type": "host-gw" } }')
-  t.is((await find(store, { path }))?.config.backend.type, 'host-gw')
+  t.is(backendOf(await find(store, { path })), 'host-gw')
   t.is((await store.get(KEY))?.value, readFileSync(path, 'utf8'))
   writeFileSync(path, '{ "Network": "10.2.0.0/16", "Backend": { "Type": "vxlan" } }')
-  t.is((await find(store, { path }))?.config.backend.type, 'host-gw')
+  t.is(backendOf(await find(store, { path })), 'host-gw')
 })
 
 test('findConfig() reads YAML and writes JSON', async (t) => {
   const store = openStore(t)
   const path = join(folder(t), 'net.yaml')
   writeFileSync(path, '# ours\nNetwork: 10.1.0.0/16\nBackend:\n  Type: vxlan\n  VNI: 7\n')
-  t.deepEqual((await find(store, { path }))?.config.backend, { type: 'vxlan', options: { vni: 7 } })
+  t.deepEqual(readBackend(await find(store, { path })), { type: 'vxlan', options: { vni: 7 } })
   t.is(
     (await store.get(KEY))?.value,
     '{"Network":"10.1.0.0/16","Backend":{"Type":"vxlan","VNI":7}}',
@@ -76,12 +84,13 @@ test('findConfig() writes no configuration that it would refuse', async (t) => {
   t.is(await store.get(KEY), undefined)
 })
 
-test('findConfig() refuses a shared configuration without Backend, naming the key and the mend', async (t) => {
-  const store = openStore(t)
-  await store.create(KEY, '{"Network":"10.5.0.0/16"}')
-  const error = await t.throwsAsync(find(store), { name: 'ConfigError' })
+test('readConfig() refuses a shared configuration without Backend, naming the key and the mend', (t) => {
+  const text = '{"Network":"10.5.0.0/16"}'
+  const error = t.throws(() => readConfig(text, { key: KEY, local: false }), {
+    name: 'ConfigError',
+  })
   t.regex(error.message, /^\/coreos\.com\/network\/config has no Backend: .*udp.*"Type": "vxlan"/)
-  t.is((await find(store, { local: true }))?.config.backend.type, 'vxlan')
+  t.is(readConfig(text, { key: KEY, local: true }).backend.type, 'vxlan')
 })
 
 test('nodeId() makes one id and keeps it, for root alone', (t) => {
@@ -112,7 +121,7 @@ test('Macs keeps a device’s MAC, the one it has first', (t) => {
 
 test('readMemory() inverts writeMemory() over a boot', (t) => {
   const path = join(folder(t), 'leases.json')
-  t.is(readMemory(path, { boot: 0, wall: 0 }), undefined)
+  t.is(readMemory(path, { boot: 0, wall: 0 }, silent), undefined)
   const lease = (n: number): Lease => ({
     key: `10.5.${n}.0-24`,
     subnets: parseLeaseKey(`10.5.${n}.0-24`) ?? {},
@@ -130,7 +139,7 @@ test('readMemory() inverts writeMemory() over a boot', (t) => {
     ],
   }
   writeMemory(path, { config: '{}', memory }, { boot: 1000, wall: 1e12 + 1000 })
-  const read = readMemory(path, { boot: 101_000, wall: 1e12 + 1000 })
+  const read = readMemory(path, { boot: 101_000, wall: 1e12 + 1000 }, silent)
   t.deepEqual(read, {
     config: '{}',
     memory: {
@@ -144,20 +153,12 @@ test('readMemory() inverts writeMemory() over a boot', (t) => {
   })
 })
 
-test('writeSubnetFile() writes flannel’s bytes for both families, once', (t) => {
-  const path = join(folder(t), 'deep/subnet.env')
-  const config = parseNetworkConfig(
-    '{"Network":"10.42.0.0/16","EnableIPv6":true,"IPv6Network":"2001:cafe:42::/56"}',
-  )
-  const subnets = parseLeaseKey('10.42.7.0-24&2001:cafe:42:7::-64') ?? {}
-  const env = subnetEnvFor(config, subnets, { mtu: 1430, ipMasq: true })
-  t.true(writeSubnetFile(path, env))
-  t.false(writeSubnetFile(path, env))
-  t.is(
-    readFileSync(path, 'utf8'),
-    'FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.7.1/24\nFLANNEL_IPV6_NETWORK=2001:cafe:42::/56\nFLANNEL_IPV6_SUBNET=2001:cafe:42:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=true\n',
-  )
-  t.is(statSync(path).mode & 0o777, 0o644)
+test('readMemory() goes on without a file that was cut off, and refuses a newer one', (t) => {
+  const path = join(folder(t), 'leases.json')
+  writeFileSync(path, '{"v":1,"peers":[{"key":')
+  t.is(readMemory(path, { boot: 0, wall: 0 }, silent), undefined)
+  writeFileSync(path, '{"v":2}')
+  t.throws(() => readMemory(path, { boot: 0, wall: 0 }, silent), { name: 'StateError' })
 })
 
 test('StatusFile keeps `since` while nothing changes', (t) => {

@@ -48,7 +48,11 @@ const refused: [argv: string, message: RegExp][] = [
   ['--public-ipv6 10.0.0.1', /is not an IPv6 address/],
   ['--iface-regex (', /--iface-regex: /],
   ['--instance ../x', /--instance "\.\.\/x"/],
-  ['--store consul', /consul is not built in yet/],
+  ['--store consul --etcd-prefix x', /--etcd-prefix "x" starts with no slash/],
+  ['--store consul --consul-endpoints 10.0.0.1', /"10\.0\.0\.1" is not like http:/],
+  ['--store zookeeper --zookeeper-endpoints http://a', /is not like 10\.0\.0\.1:2181/],
+  ['--store zookeeper --zookeeper-username a', /-username and --zookeeper-password go together/],
+  ['--consul-token x', /--consul-token is for --store consul, and the store is sqlite/],
   ['--store mysql', /"mysql" is none/],
   ['--etcd-endpoints 10.0.0.1:2379', /"10\.0\.0\.1:2379" is not like/],
   ['--store etcd --etcd-certfile c', /go together/],
@@ -89,6 +93,26 @@ const stores: [argv: string, env: Record<string, string>, program: string, store
     },
   ],
   ['--store sqlite --etcd-prefix /x', {}, 'heddled', sqlite],
+  [
+    '--store consul --etcd-prefix /x/ --consul-endpoints https://a:8501 --consul-cafile ca',
+    { FLANNELD_CONSUL_TOKEN: 'secret' },
+    'heddled',
+    {
+      kind: 'consul',
+      options: { endpoints: ['https://a:8501'], tls: { caFile: 'ca' }, token: 'secret' },
+      root: '/x',
+    },
+  ],
+  [
+    '--store zookeeper --zookeeper-endpoints a,[fd00::1]:2182 --zookeeper-username u',
+    { FLANNELD_ZOOKEEPER_PASSWORD: 'p' },
+    'heddled',
+    {
+      kind: 'zookeeper',
+      options: { endpoints: ['a', '[fd00::1]:2182'], login: { username: 'u', password: 'p' } },
+      root: '/coreos.com/network',
+    },
+  ],
 ]
 for (const [argv, env, program, store] of stores) {
   test(`settingsOf() chooses the store for ${program} ${argv} ${JSON.stringify(env)}`, (t) => {

@@ -106,6 +106,83 @@ test('LeaseBook lets a lease go soon after bad news when its node has another on
   t.deepEqual(keys(of), ['3', '4', '5'])
 })
 
+for (const [why, list] of bad.slice(0, 2)) {
+  test(`LeaseBook keeps what it knows of a lease that was another host’s before, when a list ${why}`, (t) => {
+    const of = book()
+    const older = listed([lease(1), lease(2, 1, 'older'), lease(3, 3)], list.revision, list)
+    t.deepEqual(of.list(older, at(100)).changed, [])
+    t.is(of.held.get('10.5.2.0-24')?.lease.attrs.backendType, 'vxlan')
+    // Listed again, it is still nobody’s word.
+    t.deepEqual(of.list(older, at(110)), { changed: [] })
+    t.is(of.nextDrop(), at(130).boot)
+    t.deepEqual(of.put(lease(2, 13, 'new'), at(120)), ['10.5.2.0-24'])
+    t.is(of.nextDrop(), undefined)
+  })
+
+  test(`LeaseBook believes after 30 s what nobody puts right, when a list ${why}`, (t) => {
+    const of = book()
+    const older = listed([lease(1), lease(2, 1, 'older'), lease(3)], list.revision, list)
+    of.list(older, at(100))
+    t.deepEqual(of.expire(at(129)), [])
+    t.deepEqual(of.expire(at(130)), ['10.5.2.0-24'])
+    t.is(of.held.get('10.5.2.0-24')?.lease.attrs.backendType, 'older')
+    t.is(of.nextDrop(), undefined)
+  })
+}
+
+test('LeaseBook does not take a question in a lease it doubts for the holder’s word', (t) => {
+  const asked = (one: Lease): Lease => ({ ...one, attrs: { ...one.attrs, challenge: 'node a' } })
+  const of = book()
+  of.list(listed([lease(1), lease(2, 1, 'older'), lease(3)], 9), at(100))
+  t.deepEqual(of.put(asked(lease(2, 12, 'older')), at(101)), [])
+  t.is(of.held.get('10.5.2.0-24')?.lease.attrs.backendType, 'vxlan')
+  t.deepEqual(of.put(lease(2, 13, 'older'), at(102)), ['10.5.2.0-24'])
+  const late = book()
+  late.list(listed([lease(1), asked(lease(2, 12, 'older')), lease(3)], 9), at(100))
+  t.is(late.held.get('10.5.2.0-24')?.lease.attrs.backendType, 'vxlan')
+})
+
+test('LeaseBook forgets what it doubts when that is gone from the store', (t) => {
+  const of = book()
+  of.list(listed([lease(1), lease(2, 1, 'older'), lease(3)], 9), at(100))
+  of.list(listed([lease(1), lease(3)], 11), at(101))
+  t.deepEqual(of.expire(at(140)), ['10.5.2.0-24'])
+  t.deepEqual(keys(of), ['1', '3'])
+})
+
+test('LeaseBook believes a lease that was written after what it knows, whatever else is missing', (t) => {
+  const of = book()
+  const verdict = of.list(listed([lease(2, 11, 'new')], 12, { own: 'missing' }), at(100))
+  t.deepEqual(verdict.changed, ['10.5.2.0-24'])
+})
+
+test('LeaseBook keeps the lease of a node whose older one a store from the past shows', (t) => {
+  const of = new LeaseBook(24 * HOUR)
+  const by = (node: string, one: Lease): Lease => ({
+    ...one,
+    attrs: { ...one.attrs, nodeId: node },
+  })
+  const before = [by('a', lease(1, 9)), by('b', lease(2, 8))]
+  of.list(listed(before, 10, { own: 'not expected' }), at(0))
+  // The second subnet was the first node’s once.
+  of.list(listed([by('a', lease(2, 3))], 4), at(100))
+  t.deepEqual(of.expire(at(129)), [])
+  t.deepEqual(keys(of), ['1', '2'])
+  t.is(of.held.get('10.5.2.0-24')?.lease.attrs.nodeId, 'b')
+})
+
+test('LeaseBook does not take an older lease of a node for its new one', (t) => {
+  const of = new LeaseBook(24 * HOUR)
+  const by = (node: string, one: Lease): Lease => ({
+    ...one,
+    attrs: { ...one.attrs, nodeId: node },
+  })
+  of.list(listed([by('a', lease(1, 9))], 10, { own: 'not expected' }), at(0))
+  of.list(listed([by('a', lease(2, 3))], 4), at(100))
+  t.deepEqual(of.expire(at(1_000)), [])
+  t.deepEqual(keys(of), ['1', '2'])
+})
+
 test('LeaseBook does not let a second list shorten what bad news gave', (t) => {
   const of = book()
   of.list(listed([], 3), at(100))

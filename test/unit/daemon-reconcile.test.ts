@@ -41,6 +41,13 @@ function peer(n: number, host = n, station = n): Entry[] {
 }
 
 const ours = (entries: readonly Entry[]): Found[] => entries.map((entry) => ({ entry, ours: true }))
+/** As one lease wants them. */
+function wantedOf(entries: readonly Entry[]): Wanted {
+  const wanted = new Wanted()
+  wanted.set('a lease', 1, entries)
+  return wanted
+}
+
 const strangers = (entries: readonly Entry[]): Found[] =>
   entries.map((entry) => ({ entry, ours: false }))
 
@@ -50,11 +57,12 @@ function show(operations: readonly Operation[]): string[] {
 
 test('planRepair() has nothing to do when all is there', (t) => {
   const wanted = [...peer(1), ...peer(2), route(3)]
-  t.deepEqual(planRepair(wanted, ours(wanted), { prune: true }), { operations: [], conflicts: [] })
+  const { operations, conflicts } = planRepair(wantedOf(wanted), ours(wanted), { prune: true })
+  t.deepEqual([operations, conflicts], [[], []])
 })
 
 test('planRepair() adds before it deletes, what leads somewhere after where it leads', (t) => {
-  const { operations } = planRepair(peer(2), ours(peer(1)), { prune: true })
+  const { operations } = planRepair(wantedOf(peer(2)), ours(peer(1)), { prune: true })
   t.deepEqual(show(operations), [
     'add neigh 10.5.2.0 lladdr 02:00:00:00:00:02 dev flannel.1 nud permanent',
     'add fdb 02:00:00:00:00:02 dev flannel.1 dst 192.168.0.2 self permanent',
@@ -66,32 +74,103 @@ test('planRepair() adds before it deletes, what leads somewhere after where it l
 })
 
 test('planRepair() replaces in place what is there and wrong', (t) => {
-  const { operations } = planRepair(peer(1, 7), ours(peer(1, 1)), { prune: true })
+  const { operations } = planRepair(wantedOf(peer(1, 7)), ours(peer(1, 1)), { prune: true })
   t.deepEqual(show(operations), [
     'replace fdb 02:00:00:00:00:01 dev flannel.1 dst 192.168.0.7 self permanent',
   ])
 })
 
 test('planRepair() deletes nothing without leave', (t) => {
-  t.deepEqual(planRepair([], ours(peer(1)), { prune: false }).operations, [])
+  t.deepEqual(planRepair(wantedOf([]), ours(peer(1)), { prune: false }).operations, [])
 })
 
-test('planRepair() leaves strangers alone and says what they are in the way of', (t) => {
+test('planRepair() leaves strangers alone, and puts its own IPv4 route before theirs', (t) => {
   const theirs = route(1, 9, { protocol: 4 })
-  const repair = planRepair([route(1)], strangers([theirs, route(5, 5, { protocol: 4 })]), {
-    prune: true,
-  })
-  t.deepEqual(repair, {
-    operations: [],
-    conflicts: [
-      '"route 10.5.1.0/24 via 192.168.0.9 dev eth0 proto 4" is in the way of "route 10.5.1.0/24 via 192.168.0.1 dev eth0 proto 104"',
+  const apart = route(5, 5, { protocol: 4 })
+  const first = planRepair(wantedOf([route(1)]), strangers([theirs, apart]), { prune: true })
+  t.deepEqual(show(first.operations), [
+    'prepend route 10.5.1.0/24 via 192.168.0.1 dev eth0 proto 104',
+  ])
+  t.deepEqual(first.conflicts, [])
+  t.deepEqual(first.outranked, [
+    '"route 10.5.1.0/24 via 192.168.0.9 dev eth0 proto 4" stays behind "route 10.5.1.0/24 via 192.168.0.1 dev eth0 proto 104"',
+  ])
+  const both = [...ours([route(1)]), ...strangers([theirs])]
+  const again = planRepair(wantedOf([route(1)]), both, { prune: true })
+  t.deepEqual([again.operations, again.conflicts], [[], []])
+  t.deepEqual([...again.disputed.keys()], [entryId(route(1))])
+})
+
+test('planRepair() says what a stranger’s IPv4 route before ours prevents', (t) => {
+  const theirs = route(1, 9, { protocol: 4 })
+  const found = [...strangers([theirs]), ...ours([route(1)])]
+  const { operations, conflicts } = planRepair(wantedOf([route(1)]), found, { prune: true })
+  t.deepEqual(operations, [])
+  t.deepEqual(conflicts, [
+    '"route 10.5.1.0/24 via 192.168.0.9 dev eth0 proto 4" is in the way of "route 10.5.1.0/24 via 192.168.0.1 dev eth0 proto 104"',
+  ])
+})
+
+test('planRepair() changes its own IPv4 route beside a stranger’s without a replace', (t) => {
+  const theirs = route(1, 9, { protocol: 4 })
+  const found = [...ours([route(1, 7)]), ...strangers([theirs])]
+  const { operations } = planRepair(wantedOf([route(1)]), found, { prune: true })
+  t.deepEqual(show(operations), [
+    'prepend route 10.5.1.0/24 via 192.168.0.1 dev eth0 proto 104',
+    'delete route 10.5.1.0/24 via 192.168.0.7 dev eth0 proto 104',
+  ])
+})
+
+test('planRepair() puts an IPv6 route before a stranger’s by its metric, as long as theirs is there', (t) => {
+  const via = { device: 'eth0', onlink: false }
+  const wanted = ourRoute(prefix('fc00:0:0:5::/64'), { gateway: ip('fd00::2'), ...via })
+  const theirs = { ...wanted, gateway: ip('fd00::9'), protocol: 4 }
+  const first = planRepair(wantedOf([wanted]), strangers([theirs]), { prune: true })
+  const better = 'route fc00:0:0:5::/64 via fd00::2 dev eth0 proto 104 metric 1023'
+  t.deepEqual(show(first.operations), [`add ${better}`])
+  t.deepEqual(first.conflicts, [])
+  const standIn = { ...wanted, metric: 1023 }
+  const there = [...strangers([theirs]), ...ours([standIn])]
+  t.deepEqual(planRepair(wantedOf([wanted]), there, { prune: true }).operations, [])
+  const after = planRepair(wantedOf([wanted]), ours([standIn]), { prune: true })
+  t.deepEqual(show(after.operations), [
+    'add route fc00:0:0:5::/64 via fd00::2 dev eth0 proto 104',
+    `delete ${better}`,
+  ])
+  // For an on-link gateway inside the destination there is a route of its own for that moment.
+  const tunnel = { gateway: ip('fc00:0:0:5::'), device: 'flannel-v6.1', onlink: true }
+  const onLink = ourRoute(prefix('fc00:0:0:5::/64'), tunnel)
+  t.deepEqual(
+    show(planRepair(wantedOf([onLink]), strangers([theirs]), { prune: false }).operations),
+    [
+      'add route fc00:0:0:5::/128 dev flannel-v6.1 proto 104 metric 1023',
+      'add route fc00:0:0:5::/64 via fc00:0:0:5:: dev flannel-v6.1 onlink proto 104 metric 1023',
+      'delete route fc00:0:0:5::/128 dev flannel-v6.1 proto 104 metric 1023',
     ],
+  )
+  const taken = [...strangers([theirs, { ...theirs, metric: 1023 }])]
+  const blocked = planRepair(wantedOf([wanted]), taken, { prune: true })
+  t.is(blocked.conflicts.length, 1)
+  t.deepEqual(blocked.operations, [])
+})
+
+test('planRepair() removes a stale address before it adds routes, and after another one came', (t) => {
+  const address = (n: number): Entry => ({
+    kind: 'address',
+    device: 'flannel.1',
+    prefix: prefix(`10.5.${n}.0/32`),
   })
+  const wanted = wantedOf([address(1), ...peer(2)])
+  const { operations } = planRepair(wanted, ours([address(2)]), { prune: false })
+  t.deepEqual(
+    operations.map(({ verb, entry }) => `${verb} ${entry.kind}`),
+    ['add address', 'delete address', 'add neighbour', 'add fdb', 'add route'],
+  )
 })
 
 test('planRepair() takes over flannel’s route by replacing it', (t) => {
   const { operations, conflicts } = planRepair(
-    [route(1)],
+    wantedOf([route(1)]),
     strangers([route(1, 1, { protocol: 3 })]),
     { prune: true },
   )
@@ -100,9 +179,13 @@ test('planRepair() takes over flannel’s route by replacing it', (t) => {
 })
 
 test('planRepair() deletes surplus entries of ours that share an identity', (t) => {
-  const { operations } = planRepair([route(1)], ours([route(1, 8), route(1, 1), route(1, 9)]), {
-    prune: false,
-  })
+  const { operations } = planRepair(
+    wantedOf([route(1)]),
+    ours([route(1, 8), route(1, 1), route(1, 9)]),
+    {
+      prune: false,
+    },
+  )
   t.deepEqual(show(operations), [
     'delete route 10.5.1.0/24 via 192.168.0.8 dev eth0 proto 104',
     'delete route 10.5.1.0/24 via 192.168.0.9 dev eth0 proto 104',
@@ -154,13 +237,16 @@ test('planRepair() leads from any state of ours to any other', (t) => {
   const state = fc.array(anyPeer, { maxLength: 6 }).map((peers) => {
     const wanted = new Wanted()
     for (const [index, entries] of peers.entries()) wanted.set(`${index}`, index, entries)
-    return wanted.entries()
+    return wanted
   })
   fc.assert(
     fc.property(state, state, (before, after) => {
-      const { operations } = planRepair(after, ours(before), { prune: true })
-      const kernel = applied(before, operations)
-      t.deepEqual([...kernel.values()].map(renderEntry).sort(), after.map(renderEntry).sort())
+      const { operations } = planRepair(after, ours(before.entries()), { prune: true })
+      const kernel = applied(before.entries(), operations)
+      t.deepEqual(
+        [...kernel.values()].map(renderEntry).sort(),
+        after.entries().map(renderEntry).sort(),
+      )
     }),
   )
 })
@@ -175,7 +261,7 @@ test('planChanges() step by step ends where planRepair() finds nothing to do', (
         const operations = planChanges(wanted.set(owner, index, entries ?? []))
         kernel = applied([...kernel.values()], operations)
       }
-      const repair = planRepair(wanted.entries(), ours([...kernel.values()]), { prune: true })
+      const repair = planRepair(wanted, ours([...kernel.values()]), { prune: true })
       t.deepEqual(repair.operations, [])
     }),
   )

@@ -43,18 +43,20 @@ class Ruleset {
 
 const hour = 3_600_000
 
-function watchFor(t: ExecutionContext, everyMs = { own: hour, plugin: hour }) {
+function watchFor(t: ExecutionContext, everyMs = hour) {
   const ruleset = new Ruleset()
   const kept = { own: ruleset.keeper('own'), plugin: ruleset.keeper('plugin') }
   const { connection } = ruleset
-  const watch = new RulesetWatch({ instance: 'default', connection, kept, everyMs })
+  const told = { repairs: 0 }
+  const onRepair = () => void told.repairs++
+  const watch = new RulesetWatch({ instance: 'default', connection, kept, everyMs, onRepair })
   const stop = new AbortController()
   const running = watch.keep(stop.signal)
   t.teardown(async () => {
     stop.abort()
     await running
   })
-  return { ruleset, watch }
+  return { ruleset, watch, told }
 }
 
 /** Long enough for a look, and for the pause after it. */
@@ -76,6 +78,24 @@ test('RulesetWatch: looks once at first, and then only when something of ours ch
   watch.onEvents(ruleset.change('heddle-cni', { gone: false }))
   await pause()
   t.is(ruleset.looks.length, 4)
+})
+
+test('RulesetWatch: somebody else’s transactions are no reason to look even when it is time to', async (t) => {
+  const { ruleset, watch } = watchFor(t, 50)
+  await pause()
+  for (let i = 0; i < 5; i++) watch.onEvents(ruleset.change('somebody’s'))
+  await pause()
+  t.deepEqual(ruleset.looks, ['own', 'plugin'])
+})
+
+test('RulesetWatch: tells of each time that rules had to be written again', async (t) => {
+  const { ruleset, watch, told } = watchFor(t)
+  await pause()
+  t.is(told.repairs, 0)
+  ruleset.outcomes.plugin.push('written')
+  watch.onEvents(ruleset.change('heddle-cni'))
+  await pause()
+  t.is(told.repairs, 1)
 })
 
 test('RulesetWatch: its own writing is no reason to look again, somebody else’s after it is', async (t) => {
@@ -120,21 +140,21 @@ test('RulesetWatch: events that were lost may have told of anything', async (t) 
 })
 
 test('RulesetWatch: looks now and then where there is a new generation, or none is told', async (t) => {
-  const { ruleset } = watchFor(t, { own: 50, plugin: hour })
+  const { ruleset } = watchFor(t, 50)
   await pause()
   await pause()
   t.deepEqual(ruleset.looks, ['own', 'plugin'])
   ruleset.generation++
   await pause()
-  t.deepEqual(ruleset.looks, ['own', 'plugin', 'own'])
+  t.deepEqual(ruleset.looks, ['own', 'plugin', 'own', 'plugin'])
   ruleset.refuses = true
   await pause()
   await pause()
-  t.true(ruleset.looks.length > 3)
+  t.true(ruleset.looks.length > 4)
 })
 
 test('RulesetWatch: what failed is tried again at the next look', async (t) => {
-  const { ruleset, watch } = watchFor(t, { own: 50, plugin: hour })
+  const { ruleset, watch } = watchFor(t, 50)
   ruleset.outcomes.own.push('failed', 'failed')
   await pause()
   await pause()

@@ -9,6 +9,7 @@ import type { Claim } from '../../daemon/acquire.ts'
 import { type Clock, hostClock } from '../../daemon/clock.ts'
 import { LeaseStore } from '../../daemon/lease-store.ts'
 import { type Followers, SubnetManager } from '../../daemon/subnet-manager.ts'
+import { newTelemetry } from '../../daemon/telemetry.ts'
 import { parseAddress } from '../../ip/address.ts'
 import type { ByFamily } from '../../ip/by-family.ts'
 import { type Prefix, parsePrefix } from '../../ip/prefix.ts'
@@ -54,7 +55,14 @@ function manager(
   { ttlSeconds = 3600, clock = hostClock }: { ttlSeconds?: number; clock?: Clock } = {},
 ): SubnetManager {
   const leases = new LeaseStore(store, { prefix: PREFIX, ttlSeconds, log: silent })
-  return new SubnetManager({ leases, ttlSeconds, renewMarginSeconds: 3600, clock, log: silent })
+  return new SubnetManager({
+    leases,
+    ttlSeconds,
+    renewMarginSeconds: 3600,
+    clock,
+    log: silent,
+    telemetry: newTelemetry(),
+  })
 }
 
 const never = new AbortController().signal

@@ -228,6 +228,8 @@ function printEvent(event: KernelEvent): string {
       return `${sign}route ${formatPrefix(event.route.destination)} ${event.route.table}`
     case 'neighbour':
       return `${sign}neighbour ${formatAddress(event.neighbour.address)} ${event.neighbour.mac}`
+    case 'rule':
+      return `${sign}rule IPv${event.family}`
     case 'fdb':
       return `${sign}fdb ${event.fdb.mac}`
   }

@@ -1,0 +1,75 @@
+import type { ConfigAnswer, ConfigRequest, ConfigVerdict } from '../conf/admin.ts'
+import { ConfigError, DecodeError } from '../conf/errors.ts'
+import type { AdminTools } from './admin.ts'
+import { checkConfig } from './check-config.ts'
+import { judgeChange } from './config-change.ts'
+import { RequestError } from './http-server.ts'
+import { type FoundConfig, readConfig } from './network-config.ts'
+
+/** The configuration in the store as it stands there, right or wrong. */
+export async function readStored({
+  store,
+  storePrefix,
+}: Pick<AdminTools, 'store' | 'storePrefix'>): Promise<ConfigAnswer> {
+  const key = `${storePrefix}/config`
+  const entry = await store.get(key)
+  return { key, ...(entry && { text: entry.value, revision: entry.revision }) }
+}
+
+/** The configuration that subnets are given by now. Throws RequestError if there is none. */
+export async function storedConfig(tools: AdminTools): Promise<FoundConfig['config']> {
+  const { key, text } = await readStored(tools)
+  const config = text === undefined ? undefined : parseIfPossible(text, tools)
+  if (config) return config
+  const why = text === undefined ? 'is missing' : 'cannot be used'
+  throw new RequestError(409, `there is no network configuration: ${key} ${why}`)
+}
+
+/**
+ * What this daemon would do with a configuration.
+ * @throws ConfigError, DecodeError, StoreError
+ */
+export async function judge(
+  tools: AdminTools,
+  { text }: Pick<ConfigRequest, 'text'>,
+): Promise<ConfigVerdict> {
+  const { isLocal, manager, board } = tools
+  const stored = await readStored(tools)
+  const after = checkConfig(text, { key: stored.key, local: isLocal })
+  const { warnings } = after
+  // What the store has may have been refused, and does not count then.
+  const inForce = board.inForce ?? stored.text
+  const before = inForce === undefined ? undefined : parseIfPossible(inForce, tools)
+  if (!before) return { kind: 'first', warnings }
+  const held = manager.current?.lease.subnets ?? {}
+  const verdict = judgeChange(before, after.config, held)
+  const reason = verdict.kind === 'refused' ? { reason: verdict.reason } : {}
+  return { kind: verdict.kind, ...reason, warnings }
+}
+
+/**
+ * Writes the configuration if it can be used and the store still has what was read.
+ * @throws RequestError, ConfigError, DecodeError, StoreError
+ */
+export async function writeConfig(
+  tools: AdminTools,
+  { text, revision }: ConfigRequest,
+): Promise<ConfigAnswer> {
+  const { store, storePrefix, isLocal, log } = tools
+  const key = `${storePrefix}/config`
+  checkConfig(text, { key, local: isLocal })
+  const entry =
+    revision === undefined ? await store.create(key, text) : await store.put(key, text, revision)
+  if (!entry) throw new RequestError(409, `${key} was changed by somebody else meanwhile`)
+  log.info('network configuration written on request', { key })
+  return { key, text, revision: entry.revision }
+}
+
+function parseIfPossible(text: string, { isLocal }: AdminTools): FoundConfig['config'] | undefined {
+  try {
+    return readConfig(text, { key: 'config', local: isLocal })
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof DecodeError) return undefined
+    throw error
+  }
+}
