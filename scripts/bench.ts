@@ -10,6 +10,8 @@ import { runAt } from './lab/place.ts'
 import { destroyLab } from './lab/teardown.ts'
 import { coldStarts } from './measure/cold.ts'
 import { type Case, contestants } from './measure/contestants.ts'
+import { measureDaemon } from './measure/daemon.ts'
+import { renderDaemon } from './measure/daemon-report.ts'
 import type { PairSamples, Plan, SamplesOf } from './measure/loop.ts'
 import type { Took } from './measure/plugin.ts'
 import { type Comparison, type Floor, type Report, render } from './measure/report.ts'
@@ -20,6 +22,7 @@ import {
   ratioOfMedians,
   zip,
 } from './measure/statistics.ts'
+import { measureThroughput, throughputLabs } from './measure/throughput.ts'
 
 const bun = join(import.meta.dirname, '../node_modules/.bin/bun')
 const loop = join(import.meta.dirname, 'measure/loop.ts')
@@ -153,9 +156,26 @@ function readCount(name: string, text: string): number {
   throw new RangeError(`--${name} must be a whole number`)
 }
 
+/** What the daemon costs, as the report's text or as JSON. */
+async function benchDaemon(options: { readonly json: boolean }): Promise<string> {
+  const report = await measureDaemon(labName, [10, 1_000, 10_000], say)
+  say('TCP between two hosts, in turns with one that was made by hand')
+  const pairs = { least: 20, most: 20 }
+  const throughput = await measureThroughput(labName, { seconds: 2, pairs, enough: 0 })
+  if (options.json) return `${JSON.stringify({ ...report, throughput })}\n`
+  const share = bootstrap(
+    throughput.ratios.map((ratio) => [ratio, 1]),
+    ratioOfMedians,
+  )
+  return `${renderDaemon(report)}
+TCP from container to container: ${share.value.toFixed(3)} (${share.low.toFixed(3)} to ${share.high.toFixed(3)}) of what goes through devices made by hand, 20 pairs; at least 0.97: ${share.value >= 0.97 ? 'pass' : 'miss'}
+`
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      daemon: { type: 'boolean', default: false },
       pairs: { type: 'string', default: '200' },
       taken: { type: 'string', default: '20000' },
       json: { type: 'boolean', default: false },
@@ -164,6 +184,10 @@ async function main(): Promise<void> {
   const options = {
     pairs: readCount('pairs', values.pairs),
     taken: readCount('taken', values.taken),
+  }
+  if (values.daemon) {
+    process.stdout.write(await benchDaemon(values))
+    return
   }
   const scratch = mkdtempSync(join(tmpdir(), 'heddle-bench-'))
   try {
@@ -174,8 +198,12 @@ async function main(): Promise<void> {
   }
 }
 
+async function destroyLabs(): Promise<void> {
+  for (const name of [labName, ...throughputLabs(labName)]) await destroyLab(name)
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void destroyLab(labName).finally(() => process.exit(1)))
+  process.once(signal, () => void destroyLabs().finally(() => process.exit(1)))
 }
 try {
   await main()

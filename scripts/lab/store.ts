@@ -48,7 +48,8 @@ async function openSqlite(lab: Lab, config: NetworkConfig): Promise<LabStore> {
   return { kind: 'sqlite', flags: ['--store', store, '--net-config-path', configFile] }
 }
 
-const etcdUrl = 'http://10.100.0.254:2379'
+/** Where the lab's etcd answers, from any host. */
+export const etcdUrl = 'http://10.100.0.254:2379'
 
 /** A real etcd server beyond the switch, the configuration put into it as an operator would. */
 async function openEtcd(lab: Lab, config: NetworkConfig): Promise<LabStore> {

@@ -8,6 +8,7 @@ import { type Command, until } from '../../scripts/lab/run.ts'
 import { type LabStore, networkConfig, type StoreKind } from '../../scripts/lab/store.ts'
 import { changes } from './cni-support.ts'
 import { checkHostGw, checkVxlan, type StoredLease } from './kernel-check.ts'
+import { kernelDump } from './kernel-dump.ts'
 import { openLeases, untilNoneWrong } from './lease-writer.ts'
 import { attachAll, hostsFor, nth, startCluster } from './support.ts'
 
@@ -66,25 +67,6 @@ async function check(
   const neighbours = await runAt(host, show)
   const fdb = await runAt(host, ['bridge', '-j', 'fdb', 'show', ...of])
   return checkVxlan(peers, { routes, neighbours, fdb }, others)
-}
-
-/** Everything a restart could touch, byte for byte as the tools print it. */
-async function dump(host: Host): Promise<readonly string[]> {
-  const commands: readonly Command[] = [
-    ['ip', '-o', 'link'],
-    ['ip', '-o', '-d', 'link', 'show', 'type', 'vxlan'],
-    ['ip', '-o', 'address'],
-    ['ip', '-d', '-4', 'route', 'show', 'table', 'all'],
-    ['ip', '-d', '-6', 'route', 'show', 'table', 'all'],
-    ['ip', '-d', 'neigh', 'show', 'nud', 'permanent'],
-    ['/usr/sbin/nft', '-a', 'list', 'ruleset'],
-    ['cat', subnetFile],
-  ]
-  const texts: string[] = []
-  for (const command of commands) texts.push(await runAt(host, command))
-  // Entries that a bridge has learned come and go by themselves.
-  const fdb = (await runAt(host, ['bridge', '-d', 'fdb'])).split('\n')
-  return [...texts.join('\n').split('\n'), ...fdb.filter((line) => line.includes('permanent'))]
 }
 
 /** What of a stranger's is as it was. */
@@ -161,12 +143,12 @@ for (const [kind, type] of [
     t.is((await leases.list()).length, 17)
     t.deepEqual(await strangersOn(from), before)
 
-    const settled = await dump(from)
+    const settled = await kernelDump(from)
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       t.is(await daemon.stop(signal), signal === 'SIGTERM' ? 0 : 'SIGKILL')
-      t.deepEqual(changes(settled, await dump(from)), [], `after ${signal}`)
+      t.deepEqual(changes(settled, await kernelDump(from)), [], `after ${signal}`)
       daemon = await startAgain(t, from, cluster.store, flags)
-      const again = await dump(from)
+      const again = await kernelDump(from)
       t.deepEqual(changes(settled, again), [], `started again after ${signal}`)
       t.deepEqual(again, settled, 'in the same order')
     }

@@ -18,7 +18,8 @@ export interface LeaseWriter {
 }
 
 export function openLeases(t: ExecutionContext, lab: Lab, kind: StoreKind): LeaseWriter {
-  return kind === 'etcd' ? viaEtcdctl(lab) : viaFile(t, lab)
+  if (kind !== 'etcd') return viaFile(t, lab)
+  return leasesIn((...args) => runAt(lab.switch, etcdctl(...args)))
 }
 
 function viaFile(t: ExecutionContext, lab: Lab): LeaseWriter {
@@ -42,8 +43,8 @@ function viaFile(t: ExecutionContext, lab: Lab): LeaseWriter {
   }
 }
 
-function viaEtcdctl(lab: Lab): LeaseWriter {
-  const etcd = (...args: string[]): Promise<string> => runAt(lab.switch, etcdctl(...args))
+/** The leases in an etcd, by its own client. */
+export function leasesIn(etcd: (...args: string[]) => Promise<string>): LeaseWriter {
   return {
     async put({ key, value }) {
       const granted = await etcd('lease', 'grant', `${ttlSeconds}`)

@@ -11,14 +11,16 @@ test('scripts/install puts one file under all names, and again over running ones
   t.teardown(() => rmSync(folder, { recursive: true }))
   const [cni, bin] = [join(folder, 'cni'), join(folder, 'bin')]
   const command = [join(scripts, 'install'), '--cni-dir', cni, `--bin-dir=${bin}`] as const
+  const script = 'mk-docker-opts.sh'
   const inodes = () => {
     const files = [cni, bin].flatMap((dir) => readdirSync(dir).map((name) => join(dir, name)))
-    return new Set(files.map((file) => statSync(file).ino))
+    const executables = files.filter((file) => !file.endsWith(script))
+    return new Set(executables.map((file) => statSync(file).ino))
   }
 
   await run(command)
   t.deepEqual(readdirSync(cni).toSorted(), ['heddle', 'heddle-ipam', 'loopback'])
-  t.deepEqual(readdirSync(bin).toSorted(), ['heddlectl', 'heddled'])
+  t.deepEqual(readdirSync(bin).toSorted(), ['heddlectl', 'heddled', script])
   t.is(inodes().size, 1)
 
   await run([...command, '--as-flannel'])
@@ -33,9 +35,10 @@ test('scripts/install puts one file under all names, and again over running ones
     'portmap',
   ]
   t.deepEqual(readdirSync(cni).toSorted(), plugins)
-  t.deepEqual(readdirSync(bin).toSorted(), ['flanneld', 'heddlectl', 'heddled'])
+  t.deepEqual(readdirSync(bin).toSorted(), ['flanneld', 'heddlectl', 'heddled', script])
   t.is(inodes().size, 1, 'none of the first files is left')
   const version = '{"cniVersion":"1.0.0"}'
+  t.regex(await run([join(bin, script), '-h']), /^usage: mk-docker-opts\.sh/)
   const answer = await run([join(cni, 'heddle')], {
     input: version,
     env: { CNI_COMMAND: 'VERSION' },

@@ -1,32 +1,47 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { startDaemon, subnetFile } from '../../scripts/lab/heddle.ts'
+import { dist, readLease, subnetFile } from '../../scripts/lab/heddle.ts'
 import { type Host, hostFile } from '../../scripts/lab/lab.ts'
-import { type Background, runAt } from '../../scripts/lab/place.ts'
+import { type Background, runAt, startAt } from '../../scripts/lab/place.ts'
 import { type Command, until } from '../../scripts/lab/run.ts'
 import type { LabStore } from '../../scripts/lab/store.ts'
 import { fileOn, mustRun, podOn, referenceFolder } from './cni-support.ts'
 import type { Station } from './takeover-traffic.ts'
 
-/** Starts heddled where a daemon has been, and waits until it is ready; its log shows if the test fails. */
+/** heddled as these tests start it; `program` is another build or name of it. */
+export function heddledCommand(store: LabStore, program = join(dist, 'heddled')): Command {
+  return [program, ...store.flags, '--iface', 'eth0', '--ip-masq']
+}
+
+/**
+ * Starts heddled where a daemon may have been, and waits until it is ready; its log shows if the test
+ * fails.
+ */
 export async function startHeddled(
   t: ExecutionContext,
   host: Host,
   store: LabStore,
-  flags: readonly string[] = [],
+  program?: string,
 ): Promise<Background> {
   // An earlier run's status says ready, too.
   const statusFile = hostFile(host, `${subnetFile}.status.json`)
   rmSync(statusFile, { force: true })
-  const daemon = await startDaemon(host, store, ['--iface', 'eth0', '--ip-masq', ...flags])
+  const daemon = startAt(host, heddledCommand(store, program), {
+    logFile: `${host.lab.directory}/${host.name}/heddled-${++starts}.log`,
+  })
   t.teardown(() => {
     if (!t.passed) t.log(`heddled on ${host.name}:\n${daemon.log()}`)
   })
   const isReady = () =>
-    existsSync(statusFile) && readFileSync(statusFile, 'utf8').includes('"ready":true')
-  await until(`heddled on ${host.name} to be ready`, isReady, { timeoutMs: 20_000 })
+    (existsSync(statusFile) && readFileSync(statusFile, 'utf8').includes('"ready":true')) ||
+    !daemon.running()
+  await until(`heddled on ${host.name} to be ready`, isReady, { timeoutMs: 30_000 })
+  if (!daemon.running()) throw new Error(`heddled ended: ${daemon.log()}`)
   return daemon
 }
+
+let starts = 0
 
 /** The value of a variable of the host's subnet file. */
 function subnetVariable(host: Host, name: string): string | undefined {
@@ -81,11 +96,25 @@ export async function dataPath(host: Host): Promise<string[]> {
     ['bridge', 'fdb'],
     ['cat', subnetFile],
   ]
-  const texts: string[] = []
-  for (const command of commands) texts.push(await runAt(host, command))
+  const texts = await Promise.all(commands.map((command) => runAt(host, command)))
   return texts
     .flatMap((text) => text.split('\n'))
     .filter((line) => line !== '' && !/\b(cni0|veth\w+)\b|^(33:33|01:00:5e):/.test(line))
     .map((line) => line.replace(' proto 104', '').trim())
     .toSorted()
+}
+
+/** Waits until each host has a way to the other's subnet. */
+export async function waitForPeer(host: Host, peer: Host): Promise<void> {
+  for (const [one, other] of [
+    [host, peer],
+    [peer, host],
+  ] as const) {
+    const { subnet, ipv6Subnet } = readLease(other)
+    const isThere = async () => {
+      const text = (await dataPath(one)).join('\n')
+      return text.includes(`${subnet} via `) && text.includes(`${ipv6Subnet ?? subnet} via `)
+    }
+    await until(`${one.name} to know ${other.name}`, isThere, { timeoutMs: 10_000 })
+  }
 }

@@ -1,0 +1,21 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DaemonStatus } from '../../conf/daemon-status.ts'
+import { dist, subnetFile } from '../../scripts/lab/heddle.ts'
+import { type Host, hostFile } from '../../scripts/lab/lab.ts'
+import { attemptAt } from '../../scripts/lab/place.ts'
+
+/** What `heddlectl status` says of a host's daemon. */
+export async function statusOf(host: Host): Promise<DaemonStatus> {
+  const command = [join(dist, 'heddlectl'), 'status', '--format', 'json'] as const
+  const { stdout, stderr } = await attemptAt(host, command)
+  // Its exit code is another one when something is wrong.
+  if (stdout === '') throw new Error(stderr)
+  return JSON.parse(stdout) as DaemonStatus
+}
+
+/** The status file beside a host's subnet file; empty while there is none. */
+export function statusFile(host: Host): { readonly ready?: boolean; readonly error?: string } {
+  const path = hostFile(host, `${subnetFile}.status.json`)
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+}
