@@ -67,7 +67,7 @@ export interface ConfigRequest {
   readonly revision?: number
 }
 
-/** What this daemon would do with a configuration, by what it works with now. */
+/** What daemons would do with a configuration, by what this one works with and who holds what. */
 export interface ConfigVerdict {
   /** `first`: there is none yet. `live`: taken without a restart. */
   readonly kind: 'same' | 'live' | 'refused' | 'first'

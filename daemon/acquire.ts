@@ -110,7 +110,7 @@ async function tryOnce(
     ...list.unreadable.map(({ subnets }) => subnets),
   ].flatMap(valuesOf)
   const subnets = await choose(claim, current, taken, tools)
-  const acquired = subnets && (await takeSubnets(claim.attrs, subnets, tools))
+  const acquired = subnets && (await takeSubnets(claim.attrs, subnets, list, tools))
   if (!acquired) return undefined
   // What has only the address in common is taken instead, and only then this node's to give back.
   const isGone = await giveBack(mine, acquired.lease, tools)
@@ -186,7 +186,7 @@ async function renew(
 }
 
 /**
- * Takes subnets. The store refuses only the very same key, and two nodes that choose one IPv4
+ * Takes subnets that are free in `list`. The store refuses only the very same key, and two nodes that choose one IPv4
  * subnet may differ in IPv6: so we look once more, and give way to whoever is there too. The other
  * one either looked before we wrote, and holds it, or sees us as well and gives way. Undefined:
  * somebody was quicker.
@@ -195,12 +195,13 @@ async function renew(
 export async function takeSubnets(
   attrs: LeaseAttrs,
   subnets: ByFamily<Prefix>,
+  list: LeaseList,
   { leases, clock, log }: Pick<AcquireTools, 'leases' | 'clock' | 'log'>,
 ): Promise<Acquired | undefined> {
   const sentAt = clock().boot
   const lease = await leases.create(subnets, attrs)
   if (!lease) return undefined
-  const { leases: others } = await leases.list()
+  const others = await leases.listUpTo(lease, list)
   const rival = others.find((one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets))
   if (!rival) return { lease, sentAt, isNew: true }
   const who = describeHolder(rival.attrs)

@@ -1,10 +1,16 @@
 import type { ConfigAnswer, ConfigRequest, ConfigVerdict } from '../conf/admin.ts'
 import { ConfigError, DecodeError } from '../conf/errors.ts'
+import { poolHas } from '../conf/network-config.ts'
+import { familiesOf } from '../ip/by-family.ts'
 import type { AdminTools } from './admin.ts'
 import { checkConfig } from './check-config.ts'
 import { judgeChange } from './config-change.ts'
 import { RequestError } from './http-server.ts'
+import { describeHolder, describeSubnets, type Lease } from './lease.ts'
 import { type FoundConfig, readConfig } from './network-config.ts'
+
+/** How many leases a message names. */
+const TOLD_LEASES = 5
 
 /** The configuration in the store as it stands there, right or wrong. */
 export async function readStored({
@@ -26,7 +32,7 @@ export async function storedConfig(tools: AdminTools): Promise<FoundConfig['conf
 }
 
 /**
- * What this daemon would do with a configuration.
+ * What this daemon would do with a configuration, and the others as far as their leases tell.
  * @throws ConfigError, DecodeError, StoreError
  */
 export async function judge(
@@ -43,8 +49,30 @@ export async function judge(
   if (!before) return { kind: 'first', warnings }
   const held = manager.current?.lease.subnets ?? {}
   const verdict = judgeChange(before, after.config, held)
-  const reason = verdict.kind === 'refused' ? { reason: verdict.reason } : {}
-  return { kind: verdict.kind, ...reason, warnings }
+  if (verdict.kind === 'refused') return { kind: 'refused', reason: verdict.reason, warnings }
+  const left = await leftOut(tools, before, after.config)
+  if (left.length === 0) return { kind: verdict.kind, warnings }
+  const told = left.slice(0, TOLD_LEASES).map(({ subnets, attrs }) => {
+    return `${describeSubnets(subnets)} of ${describeHolder(attrs)}`
+  })
+  const more = left.length > told.length ? ` and ${left.length - told.length} more` : ''
+  const reason = `it leaves out ${told.join(', ')}${more}: those hosts keep the old one`
+  return { kind: 'refused', reason, warnings }
+}
+
+/** The leases that fit before and not after: their hosts judge by what they hold themselves. */
+async function leftOut(
+  { leases }: AdminTools,
+  before: FoundConfig['config'],
+  after: FoundConfig['config'],
+): Promise<readonly Lease[]> {
+  const list = await leases.list()
+  return list.leases.filter(({ subnets }) =>
+    familiesOf(subnets).some((family) => {
+      const [subnet, old, now] = [subnets[family], before.pools[family], after.pools[family]]
+      return subnet && old && now && poolHas(old, subnet) && !poolHas(now, subnet)
+    }),
+  )
 }
 
 /**

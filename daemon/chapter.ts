@@ -64,7 +64,7 @@ async function tryOpen(host: StartHost, tools: ChapterTools): Promise<Chapter | 
   const situation = { found, uplinks }
   const made = await tryMake(host, situation, tools)
   if (made instanceof NotYet) return made
-  const lease = await tryFirstLease(host, made.claim, tools.signal)
+  const lease = await tryFirstLease(host, found, made.claim, tools.signal)
   if (lease instanceof NotYet) return lease
   const { current } = host.manager
   if (!current) return new NotYet('this host has no lease')

@@ -1,5 +1,5 @@
 import { type ByFamily, byFamily, familiesOf, valuesOf } from '../ip/by-family.ts'
-import type { Prefix } from '../ip/prefix.ts'
+import { formatPrefix, type Prefix } from '../ip/prefix.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
@@ -15,6 +15,7 @@ import {
   sameEntry,
   type VxlanDevice,
 } from './backend/kernel-state.ts'
+import { rankOf, subnetsAround } from './backend/odd-lease.ts'
 import { type Ours, type PeerPlan, planPeer } from './backend/plan-peer.ts'
 import { Complaints } from './complaints.ts'
 import { type EnsuredDevices, ensureDevices } from './devices.ts'
@@ -42,6 +43,8 @@ export interface DataPathOptions {
   readonly onCommands: (key: string, commands: PeerCommands | undefined) => void
   /** Whether it was wanted, and so there, before this one took over. */
   readonly wasWanted: (what: VxlanDevice | Entry) => boolean
+  /** Whether each entry written is worth a line in the log; there may be tens of thousands. */
+  readonly tellsAll: boolean
   /** Called for each peer planned and each entry compared; see sys/heap.ts. */
   readonly relieve: () => void
 }
@@ -85,6 +88,8 @@ export class DataPath {
   #disputed: ReadonlyMap<string, Entry> = new Map()
   #standIns: ReadonlyMap<string, Entry> = new Map()
   readonly #complaints: Complaints
+  /** Leases of subnets smaller than this host's own. */
+  readonly #inner = new Map<string, Lease>()
   #isFirst = true
   #hasPruned = false
 
@@ -206,8 +211,16 @@ export class DataPath {
 
   /** Plans anew for these peers: what is wanted otherwise than before. */
   #planAll(leases: ReadonlyMap<string, Lease | undefined>): Change[] {
-    const find = this.#pathFinder(leases)
-    return [...leases].flatMap(([key, lease]) => this.#plan(key, lease, find))
+    const { subnets } = this.#options.ours
+    for (const [key, lease] of leases) {
+      if (lease && subnetsAround(lease, subnets).length > 0) this.#inner.set(key, lease)
+      else this.#inner.delete(key)
+    }
+    // What the others have decides over these, so they come last, and all of them.
+    const others = [...leases].filter(([key]) => !this.#inner.has(key))
+    const all = new Map([...others, ...this.#inner])
+    const find = this.#pathFinder(all)
+    return [...all].flatMap(([key, lease]) => this.#plan(key, lease, find))
   }
 
   #pathFinder(leases: ReadonlyMap<string, Lease | undefined>): FindPath {
@@ -228,7 +241,7 @@ export class DataPath {
       return this.#wanted.set(key, 0, [])
     }
     relieve()
-    const plan = planPeer(lease, ours, find)
+    const plan = this.#refuseInner(key, lease) ?? planPeer(lease, ours, find)
     const before = this.#plans.get(key)
     if (plan.problem !== undefined && plan.problem !== before?.problem) {
       this.#often.warn('peer not reached', { lease: key, problem: plan.problem })
@@ -236,7 +249,16 @@ export class DataPath {
     this.#plans.set(key, outcomeOf(plan))
     onCommands(key, plan.commands)
     if (plan.state === 'direct') for (const { device } of plan.entries) this.#carriers.add(device)
-    return this.#wanted.set(key, lease.revision, plan.entries)
+    return this.#wanted.set(key, rankOf(lease, ours.subnets), plan.entries)
+  }
+
+  #refuseInner(key: string, lease: Lease): PeerPlan | undefined {
+    if (!this.#inner.has(key)) return undefined
+    const around = subnetsAround(lease, this.#options.ours.subnets)
+    const taken = around.find(({ routeId }) => this.#wanted.get(routeId))
+    if (!taken) return undefined
+    const [subnet, outer] = [formatPrefix(taken.subnet), formatPrefix(taken.outer)]
+    return { state: 'skipped', entries: [], problem: `${subnet} is inside another host’s ${outer}` }
   }
 
   /** Writes changes; what cannot be is left to a repair. */
@@ -288,7 +310,7 @@ export class DataPath {
   /** Counts what was put back, and what is not owed any more. */
   #count(operations: readonly Operation[], failures: readonly Failure[]): void {
     const failed = new Set(failures.map(({ operation }) => operation))
-    for (const operation of operations) {
+    for (const operation of eased(operations, this.#options.relieve)) {
       const { entry } = operation
       const id = entryId(entry)
       if (failed.has(operation)) {
@@ -314,6 +336,7 @@ export class DataPath {
   }
 
   #log(operations: readonly Operation[]): void {
+    if (!this.#options.tellsAll) return
     for (const { verb, entry } of operations) {
       this.#options.log.debug(`${verb} ${renderEntry(entry)}`)
     }

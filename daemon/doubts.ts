@@ -1,6 +1,6 @@
-import type { Address, Family } from '../ip/address.ts'
+import { type Address, addressBits, type Family } from '../ip/address.ts'
 import { valuesOf } from '../ip/by-family.ts'
-import { type Prefix, prefixContains } from '../ip/prefix.ts'
+import type { Prefix } from '../ip/prefix.ts'
 import type { Entry } from './backend/kernel-state.ts'
 import type { Finding } from './kernel-event.ts'
 import type { Lease } from './lease.ts'
@@ -8,7 +8,7 @@ import type { Lease } from './lease.ts'
 export type EntryKind = Entry['kind']
 
 /** More ways than that to look after one by one are all of them. */
-const MAX_PATHS = 64
+const MAX_PATHS = 10_000
 
 /**
  * What the kernel's events have cast doubt on and nobody has looked at yet. The last event about an
@@ -88,9 +88,22 @@ export function leasesOn(
   ways: readonly (Prefix | Family)[],
   leases: ReadonlyMap<string, Lease>,
 ): Map<string, Lease> {
+  const bitsOf = ({ family, value }: Address, length: number): string =>
+    `${family} ${value >> BigInt(addressBits(family) - length)}`
+  const byLength = new Map<number, Set<string>>()
+  for (const way of ways) {
+    const { address, length } = typeof way === 'number' ? everywhere(way) : way
+    const known = byLength.get(length) ?? new Set()
+    byLength.set(length, known.add(bitsOf(address, length)))
+  }
   const isOn = (address: Address): boolean =>
-    ways.some((way) =>
-      typeof way === 'number' ? way === address.family : prefixContains(way, address),
+    [...byLength].some(
+      ([length, known]) =>
+        length <= addressBits(address.family) && known.has(bitsOf(address, length)),
     )
   return new Map([...leases].filter(([, { attrs }]) => valuesOf(attrs.publicIP).some(isOn)))
+}
+
+function everywhere(family: Family): Prefix {
+  return { address: { family, value: 0n }, length: 0 }
 }

@@ -81,15 +81,15 @@ export async function openHost(
   stack: AsyncDisposableStack,
 ): Promise<Host> {
   const { instance, stateDir, subnetFile, storePrefix: prefix, ttlSeconds } = settings
+  claimPlaces(settings, deps, stack)
+  const id = nodeId(stateDir)
+  writeFlags(stateDir, settings.kept)
   const telemetry = newTelemetry()
   const store = stack.use(measuredStore(await openStore(settings.store, log), telemetry))
   const isLocal = settings.store.kind === 'sqlite'
   const scope = isLocal ? ' (this machine only)' : ''
   log.info('heddled starts', { version: deps.version, instance, store: store.name + scope })
-  claimPlaces(settings, deps, stack)
   const clock = hostClock
-  const id = nodeId(stateDir)
-  writeFlags(stateDir, settings.kept)
   const leases = new LeaseStore(store, { prefix, ttlSeconds, log, relieve: deps.relieve })
   const board = boardOf(settings, {
     version: deps.version,

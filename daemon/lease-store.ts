@@ -22,6 +22,8 @@ export type LeaseEvent =
   | { readonly type: 'resync' }
 
 const MOST_COMPLAINTS = 1_000
+/** After so long a list is quicker. */
+const CATCH_UP_MS = 2_000
 
 /** The leases in a store: its keys and values read and written as flannel does. */
 export class LeaseStore {
@@ -65,6 +67,26 @@ export class LeaseStore {
       if (subnets) unreadable.push({ key, subnets })
     }
     return { clusterId, revision, leases, unreadable }
+  }
+
+  /**
+   * All leases as they were when `written`, which came after `list`, was written: what has happened
+   * since the list is read where the store tells it in order, else there is another list.
+   */
+  async listUpTo(written: Lease, list: LeaseList): Promise<readonly Lease[]> {
+    if (this.#store.isOrdered) {
+      const leases = new Map(list.leases.map((lease) => [lease.key, lease]))
+      const limit = AbortSignal.timeout(CATCH_UP_MS)
+      for await (const event of this.watch(list.revision, limit)) {
+        if (event.type === 'resync') break
+        if (event.type === 'delete') leases.delete(event.key)
+        else leases.set(event.lease.key, event.lease)
+        if (event.type === 'put' && event.lease.revision >= written.revision) {
+          return [...leases.values()]
+        }
+      }
+    }
+    return (await this.list()).leases
   }
 
   /** Whether the store answers within `ms`. */

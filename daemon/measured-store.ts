@@ -22,6 +22,7 @@ export function measuredStore(
   }
   return {
     name: store.name,
+    ...(store.isOrdered && { isOrdered: true }),
     get: (key) => timed('get', () => store.get(key)),
     list: (prefix) => timed('list', () => store.list(prefix)),
     create: (key, value, options) => timed('create', () => store.create(key, value, options)),

@@ -13,6 +13,8 @@ export interface FoundConfig {
   readonly config: NetworkConfig & { readonly backend: BackendConfig }
   /** An earlier run knew it; the store does not have it, or not now. */
   readonly isRemembered?: true
+  /** The store did not answer when it was asked for it. */
+  readonly isStoreAway?: true
 }
 
 /** flannel's words for a store without a configuration; we keep asking, as it does. */

@@ -100,6 +100,7 @@ export class Network implements KernelFollower {
         for (const problem of prepareDevice(name, local.family)) this.#often.warn(problem)
       },
       wasWanted: (what) => memory.wants(what),
+      tellsAll: settings.logLevel === 'debug',
       relieve: options.relieve,
     })
     const { instance, ipMasq, fullyRandom, forwardRules } = settings

@@ -3,6 +3,7 @@ import type { RecentLog } from '../log/recent.ts'
 import { StoreError } from '../store/store.ts'
 import { sleep } from './alarm.ts'
 import { type DaemonDeps, type Host, openHost } from './host.ts'
+import type { Notifier } from './notify.ts'
 import type { Settings } from './settings.ts'
 
 const PAUSE_MS = 1_000
@@ -19,11 +20,13 @@ export async function openWhenWritable(
     deps,
     log,
     signal,
+    notifier,
   }: {
     readonly settings: Settings
     readonly deps: DaemonDeps
     readonly log: RecentLog
     readonly signal: AbortSignal
+    readonly notifier: Notifier
   },
   stack: AsyncDisposableStack,
 ): Promise<Host | undefined> {
@@ -38,6 +41,7 @@ export async function openWhenWritable(
       await opened.disposeAsync()
       if (!isPassing(error)) throw error
       often.warn('waiting', { for: error.message })
+      notifier.status(`waiting: ${error.message}`)
     }
     await sleep(PAUSE_MS, signal)
   }

@@ -122,11 +122,7 @@ export class OwnLease {
       if (signal.aborted) return
       // Who releases it rings again if that does not succeed.
       if (this.#isReleased) next = Number.POSITIVE_INFINITY
-      else {
-        const look = this.#look()
-        this.#looking = look
-        next = await look
-      }
+      else next = await this.#lookOnce()
     }
   }
 
@@ -161,6 +157,13 @@ export class OwnLease {
     throw new StoreError('unavailable', leases.name, `${this.#lease.key} changes all the time`)
   }
 
+  /** One look at a time, also where the keeper before this one still waits for the store. */
+  async #lookOnce(): Promise<number> {
+    const look = this.#looking.then(() => this.#look())
+    this.#looking = look.catch(() => {})
+    return look
+  }
+
   #nextRenewal(): number {
     return this.#sentAt + this.#tools.ttlMs - this.#tools.marginMs
   }
@@ -175,7 +178,7 @@ export class OwnLease {
         return this.#nextRenewal()
       }
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error
+      if (!(error instanceof StoreError) || error.reason === 'closed') throw error
       const heldSeconds = Math.round((this.heldUntil - clock().boot) / 1000)
       const fields = { store: leases.name, error: error.message, heldSeconds }
       this.#often.warn('lease not renewed', fields)
@@ -226,7 +229,7 @@ export class OwnLease {
       (one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets),
     )
     if (rival) return this.#lose(rival)
-    const taken = await takeSubnets(attrs, subnets, this.#tools)
+    const taken = await takeSubnets(attrs, subnets, list, this.#tools)
     if (!taken) return false
     log.warn('lease was gone from the store, taken again', { subnet: describeSubnets(subnets) })
     telemetry.renewals.add('taken')

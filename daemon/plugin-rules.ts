@@ -4,12 +4,13 @@ import { ensureForwardAccept } from '../firewall/forward-accept.ts'
 import { syncPluginTable } from '../firewall/plugin-table.ts'
 import { isLinkLocal } from '../ip/address.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { listAddresses } from '../netlink/address.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { bridgesOf, pluginStateOf, readAttachments } from './attachments.ts'
 import { findLink } from './devices.ts'
-import type { Outcome } from './rules.ts'
+import { type Outcome, RulesLook } from './rules-look.ts'
 
 export interface PluginRulesInput {
   readonly netfilter: Connection
@@ -26,43 +27,36 @@ export interface PluginRulesInput {
  */
 export class PluginRules {
   readonly #input: PluginRulesInput
-  #problem: string | undefined
+  readonly #log: Logger
+  readonly #look: RulesLook
 
   constructor(input: PluginRulesInput) {
     this.#input = input
+    this.#log = limited(input.log)
+    const words = { whose: 'containers’ firewall', failure: 'rules of containers not written' }
+    this.#look = new RulesLook(words, this.#log)
   }
 
   /** What keeps the rules from being as the records have them. */
   get problem(): string | undefined {
-    return this.#problem
+    return this.#look.problem
   }
 
   /** Looks, and writes what is missing or too much. What fails is a problem, not an error. */
   sync(): Outcome {
-    const { log } = this.#input
-    try {
-      const outcome = this.#sync()
-      this.#problem = undefined
-      return outcome
-    } catch (error) {
-      const problem = `containers’ firewall: ${error instanceof Error ? error.message : String(error)}`
-      if (problem !== this.#problem)
-        log.error('rules of containers not written', { error: problem })
-      this.#problem = problem
-      return 'failed'
-    }
+    return this.#look.run(() => this.#sync())
   }
 
   #sync(): Outcome {
-    const { netfilter, log, folder = attachmentsFolder } = this.#input
+    const { netfilter, folder = attachmentsFolder } = this.#input
     // No plugin has written there, or not where this daemon sees it: nothing is known to be wrong.
     if (!existsSync(folder)) return 'unchanged'
     const read = () => readAttachments(folder)
     const table = syncPluginTable(netfilter, () => pluginStateOf(read()))
-    if (table === 'written') log.info('rules of containers written again')
+    if (table === 'written') this.#log.info('rules of containers written again')
     const accepted = bridgesOf(read()).filter((bridge) => this.#accept(bridge))
     if (accepted.length > 0) {
-      log.info('accept rules of containers written to iptables FORWARD', {
+      this.#log.info('accept rules of containers written to iptables FORWARD', {
         bridges: accepted.join(' '),
       })
     }

@@ -1,11 +1,5 @@
 import { hostPrefix } from '../ip/prefix.ts'
-import {
-  type Entry,
-  entryId,
-  type RouteEntry,
-  renderEntry,
-  sameEntry,
-} from './backend/kernel-state.ts'
+import { type Entry, entryId, renderEntry, sameEntry } from './backend/kernel-state.ts'
 import type { Change } from './wanted.ts'
 
 /**
@@ -42,7 +36,7 @@ const RTPROT_BOOT = 3
 /** The steps for entries that leases want otherwise than before. */
 export function planChanges(changes: readonly Change[]): Operation[] {
   const steps = changes.flatMap(({ before, after }): Operation[] => {
-    if (after) return [{ verb: before ? 'replace' : 'add', entry: after }]
+    if (after) return before ? write('replace', after) : [{ verb: 'add', entry: after }]
     return before ? [{ verb: 'delete', entry: before }] : []
   })
   return inOrder(steps)
@@ -136,9 +130,9 @@ function settle(
   }
   const left = place.standIns.filter(({ ours: is }) => is).map(remove)
   if (isThere) return [...surplus, ...left]
-  const verb = surplus.length > 0 ? 'replace' : 'add'
+  if (surplus.length === 0) return [{ verb: 'add', entry: wanted }, ...left]
   // Replacing writes over the first one of ours.
-  return [{ verb, entry: wanted }, ...surplus.slice(1), ...left]
+  return [...write('replace', wanted), ...surplus.slice(1), ...left]
 }
 
 /**
@@ -166,20 +160,24 @@ function settleBeside(
   if (standIns.some(({ ours }) => !ours)) return { standIn, steps: own, isBlocked: true }
   const wrong = standIns.filter(({ entry }) => !sameEntry(entry, standIn)).map(remove)
   const isStanding = wrong.length < standIns.length
-  const steps = isStanding ? wrong : [...aroundTheirs(standIn), ...wrong]
+  const steps = isStanding ? wrong : [...write('add', standIn), ...wrong]
   return { standIn, steps: [...steps, ...own], isBlocked: false }
 }
 
 /**
- * Adds an IPv6 route. The kernel takes no gateway for one on the device as long as somebody else's
- * route leads to it elsewhere, on-link or not: for that moment it has a route of its own.
+ * Writes an entry where another one leads elsewhere. The kernel takes no gateway for an IPv6 route,
+ * on-link or not, to which a route over another device leads: for that moment it has one of its own.
  */
-function aroundTheirs(route: RouteEntry): Operation[] {
-  const add: Operation = { verb: 'add', entry: route }
-  if (!route.onlink || !route.gateway) return [add]
-  const { gateway, ...rest } = route
-  const entry = { ...rest, destination: hostPrefix(gateway), onlink: false }
-  return [{ verb: 'add', entry, isPassing: true }, add, { verb: 'delete', entry, isPassing: true }]
+function write(verb: 'add' | 'replace', entry: Entry): Operation[] {
+  const step: Operation = { verb, entry }
+  if (entry.kind !== 'route' || !entry.onlink || entry.gateway?.family !== 6) return [step]
+  const { gateway, ...rest } = entry
+  const passing = { ...rest, destination: hostPrefix(gateway), onlink: false }
+  return [
+    { verb: 'add', entry: passing, isPassing: true },
+    step,
+    { verb: 'delete', entry: passing, isPassing: true },
+  ]
 }
 
 /** The wanted IPv6 route in whose stead this one would be there. */

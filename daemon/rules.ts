@@ -3,8 +3,10 @@ import { flannelLeftovers } from '../firewall/flannel-leftovers.ts'
 import { syncIptablesForward } from '../firewall/iptables-forward.ts'
 import { removeTable, syncTable } from '../firewall/sync.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
+import { type Outcome, RulesLook } from './rules-look.ts'
 
 export interface RulesInput {
   readonly instance: string
@@ -17,41 +19,30 @@ export interface RulesInput {
   readonly formerNetworks: readonly Prefix[]
 }
 
-/** What came of a look at rules: a problem, which is told elsewhere, is `failed`. */
-export type Outcome = 'unchanged' | 'written' | 'failed'
-
 /** The firewall rules of this daemon: written when they are not as they should be. Synchronous. */
 export class Rules {
   readonly #connection: Connection
   readonly #input: RulesInput
   readonly #log: Logger
-  #problem: string | undefined
+  readonly #look: RulesLook
   #isFirst = true
 
   constructor(connection: Connection, input: RulesInput, log: Logger) {
     this.#connection = connection
     this.#input = input
-    this.#log = log
+    this.#log = limited(log)
+    const words = { whose: 'firewall', failure: 'firewall rules not written' }
+    this.#look = new RulesLook(words, this.#log)
   }
 
   /** What keeps the rules from being as wanted. */
   get problem(): string | undefined {
-    return this.#problem
+    return this.#look.problem
   }
 
   /** Looks, and writes what is missing or different. What fails is a problem, not an error. */
   sync(): Outcome {
-    try {
-      const outcome = this.#sync()
-      this.#problem = undefined
-      return outcome
-    } catch (error) {
-      const problem = `firewall: ${error instanceof Error ? error.message : String(error)}`
-      if (problem !== this.#problem)
-        this.#log.error('firewall rules not written', { error: problem })
-      this.#problem = problem
-      return 'failed'
-    }
+    return this.#look.run(() => this.#sync())
   }
 
   /** Takes back what was written; for a start that failed. */

@@ -3,7 +3,7 @@ import { NetlinkError } from '../netlink/errors.ts'
 import type { RulesetEvent } from '../netlink/nftables/events.ts'
 import { getGeneration } from '../netlink/nftables/table.ts'
 import { Alarm, sleep } from './alarm.ts'
-import type { Outcome } from './rules.ts'
+import type { Outcome } from './rules-look.ts'
 
 /** Rules that are to stay as they are wanted. */
 export interface Kept {
@@ -32,8 +32,8 @@ const SPACING_MS = 300
 const SPACING_FACTOR = 10
 /** What is written is looked at once more, and written again if somebody was faster. */
 const PASSES = 3
-/** After a look that failed. */
-const RETRY_MS = 1_000
+/** After a look that failed, or elements that went: the plugin takes its own away, one by one. */
+const SOON_MS = 1_000
 
 const concerns = ['own', 'plugin'] as const
 
@@ -53,6 +53,8 @@ export class RulesetWatch {
   readonly #lookedAt: Record<Concern, number> = { own: 0, plugin: 0 }
   /** What the events of a transaction have to do with, until the one comes that ends it. */
   readonly #touched = new Set<Concern>()
+  /** Elements of the plugin’s have come, or gone. */
+  #elements: 'same' | 'more' | 'less' = 'same'
 
   constructor(input: RulesetWatchInput) {
     this.#input = input
@@ -61,7 +63,7 @@ export class RulesetWatch {
   onEvents(events: readonly RulesetEvent[]): void {
     for (const event of events) {
       if (event.kind === 'generation') this.#onGeneration(event.id)
-      else for (const one of concernsOf(event, this.#input.instance)) this.#touched.add(one)
+      else this.#take(event)
     }
   }
 
@@ -83,6 +85,12 @@ export class RulesetWatch {
     }
   }
 
+  #take(event: Exclude<RulesetEvent, { kind: 'generation' }>): void {
+    for (const one of concernsOf(event, this.#input.instance)) this.#touched.add(one)
+    if (!isPluginElement(event)) return
+    this.#elements = event.gone || this.#elements === 'less' ? 'less' : 'more'
+  }
+
   #onGeneration(id: number): void {
     for (const concern of concerns) {
       const settled = this.#settled[concern]
@@ -90,11 +98,14 @@ export class RulesetWatch {
       if (this.#touched.has(concern)) {
         this.#due.add(concern)
         this.#alarm.ring()
+      } else if (concern === 'plugin' && this.#elements !== 'same') {
+        if (this.#elements === 'less') this.#lookAgainSoon(concern)
       } else if (settled !== undefined && ((settled + 1) | 0) === (id | 0)) {
         this.#settled[concern] = id
       }
     }
     this.#touched.clear()
+    this.#elements = 'same'
   }
 
   #pauseMs(): number {
@@ -129,7 +140,9 @@ export class RulesetWatch {
   /** Somebody may be loading rules just then, one by one, and none of the next may concern us. */
   #lookAgainSoon(concern: Concern): void {
     const { everyMs } = this.#input
-    this.#lookedAt[concern] -= Math.max(0, everyMs - RETRY_MS)
+    const at = performance.now() - Math.max(0, everyMs - SOON_MS)
+    this.#lookedAt[concern] = Math.min(this.#lookedAt[concern], at)
+    this.#alarm.ring()
   }
 
   /** Undefined where it cannot be asked for: then there is nothing to spare. */
@@ -148,10 +161,18 @@ function isNewer(a: number, b: number): boolean {
   return ((a - b) | 0) > 0
 }
 
+function isPluginElement({
+  family,
+  table,
+  kind,
+}: Exclude<RulesetEvent, { kind: 'generation' }>): boolean {
+  return family === 'inet' && table === 'heddle-cni' && kind === 'element'
+}
+
 /**
- * Which rules an event may have to do with. Elements of the plugin's table come and go with each
- * container, which is not for us to look into; that its rules or maps go is. In iptables' tables
- * there are accept rules, ours and the plugin's.
+ * Which rules an event may have to do with, so that they are looked at at once. Elements of the
+ * plugin's table come and go with each container, which is no reason to hurry; that its rules or maps
+ * go is. In iptables' tables there are accept rules, ours and the plugin's.
  */
 export function concernsOf(
   event: Exclude<RulesetEvent, { kind: 'generation' }>,

@@ -57,7 +57,8 @@ export class Session {
     using ended = new Ending(signal)
     const parts = [
       isUp ? Promise.resolve() : this.#bringUp(ended.signal),
-      this.#keepLease(ended),
+      // A store that does not answer holds up nobody.
+      orAborted(this.#keepLease(ended), ended.signal),
       this.#keepSituation(ended),
       this.network.keepRepaired(ended.signal),
       this.network.keepRules(ended.signal),
@@ -107,7 +108,7 @@ export class Session {
     const { manager, board, log } = this.#host
     if (!manager.isAcquired) {
       const acquired = await this.#acquireLater(ended.signal)
-      if (!acquired) return
+      if (!acquired || ended.signal.aborted) return
       const { subnets } = this.#input.lease.lease
       if (!sameSubnets(acquired.lease.subnets, subnets)) {
         log.error('this host’s subnets went to others while the store was away', {
@@ -148,8 +149,8 @@ export class Session {
 
   #takePeers(keys: readonly string[]): void {
     if (keys.length === 0) return
-    const { log } = this.#host
-    log.info('peers changed', { count: keys.length, leases: keys.slice(0, 10).join(' ') })
+    const leases = keys.slice(0, 10).join(' ')
+    this.#often.info('peers changed', { count: keys.length, leases })
     this.network.setPeers(keys)
     this.#memoryAlarm.ring()
   }
@@ -204,6 +205,14 @@ class Ending implements Disposable {
   [Symbol.dispose](): void {
     this.#outside.removeEventListener('abort', this.#abort)
   }
+}
+
+/** Waits for work to end, or to be no longer waited for. */
+async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  signal.addEventListener('abort', () => resolve(undefined))
+  if (signal.aborted) resolve(undefined)
+  await Promise.race([work, promise])
 }
 
 function sameSubnets(a: ByFamily<Prefix>, b: ByFamily<Prefix>): boolean {

@@ -35,7 +35,7 @@ export class SituationWatch {
   readonly #config: ConfigWatch
   readonly #uplinks: UplinkWatch
   #present: ByFamily<Uplink> = {}
-  #refused: string | undefined
+  #refused: { readonly text: string | undefined; readonly reason: string } | undefined
   /** A configuration that was tried in vain, and until when not to try again. */
   #failed: { readonly text: string; readonly reason: string; readonly until: number } | undefined
   #nextAt = 0
@@ -115,7 +115,10 @@ export class SituationWatch {
       return this.#refuse(undefined, 'the network configuration is gone from the store')
     }
     const { text } = stored
-    if (text === now.found.text) return this.#accept()
+    if (text === now.found.text) {
+      if (now.found.isRemembered) this.#host.board.configInForce(text, 'store')
+      return this.#accept()
+    }
     const failed = this.#failed
     if (failed?.text === text && this.#host.clock().boot < failed.until) {
       return this.#refuse(text, failed.reason)
@@ -172,9 +175,9 @@ export class SituationWatch {
   }
 
   #refuse(text: string | undefined, reason: string): undefined {
-    if (this.#refused === reason) return
+    if (this.#refused?.reason === reason && this.#refused.text === text) return
     const { board, telemetry } = this.#host
-    this.#refused = reason
+    this.#refused = { text, reason }
     this.#often.error('network configuration not taken: the old one stays in force', { reason })
     board.configRefused({ ...(text !== undefined && { text }), reason })
     telemetry.configChanges.add('refused')

@@ -43,7 +43,8 @@ export async function tryConfig(host: StartHost): Promise<FoundConfig | NotYet> 
     const isOurs = remembered?.memory.clusterId === clusterId
     return isOurs ? former(host, missing(host)) : new NotYet(missing(host))
   } catch (error) {
-    return former(host, waitReason(error))
+    const found = former(host, waitReason(error))
+    return found instanceof NotYet ? found : { ...found, isStoreAway: true }
   }
 }
 
@@ -133,13 +134,17 @@ export function claimOf(
  */
 export async function tryFirstLease(
   { manager }: StartHost,
+  { isStoreAway }: FoundConfig,
   claim: Claim,
   signal: AbortSignal,
 ): Promise<Acquired | 'remembered' | NotYet> {
-  const lease = await tryLease({ manager }, claim, signal)
-  if (!(lease instanceof NoLease) || lease.isStoreThere) return lease
   const { current } = manager
-  return current && fitsPools(current.lease.subnets, claim.pools) ? 'remembered' : lease
+  const isUsable = current !== undefined && fitsPools(current.lease.subnets, claim.pools)
+  // It would be waited for once more; the session asks again soon.
+  if (isStoreAway && isUsable) return 'remembered'
+  const lease = await tryLease({ manager }, claim, signal)
+  const isAway = lease instanceof NoLease && !lease.isStoreThere
+  return isAway && isUsable ? 'remembered' : lease
 }
 
 /** Not yet a lease. `isStoreThere`: the store answered, and had none. */

@@ -64,6 +64,7 @@ export class SubnetManager {
   /** That lease was not in the store; one list that lacks it is enough to know. */
   #isRememberedGone = false
   #position = 0
+  #acquiring: Promise<unknown> = Promise.resolve()
   readonly #dropAlarm = new Alarm()
   #followers: Followers = { onPeers() {}, onListed() {}, onOwn() {} }
 
@@ -126,6 +127,13 @@ export class SubnetManager {
    * @throws OutOfSubnetsError, NodeIdInUseError, LostRaceError, StoreError
    */
   async acquire(claim: Claim, signal: AbortSignal): Promise<Acquired> {
+    // Whoever gave up on the one before may not have waited for the store's answer.
+    const acquired = this.#acquiring.then(() => this.#acquire(claim, signal))
+    this.#acquiring = acquired.catch(() => {})
+    return acquired
+  }
+
+  async #acquire(claim: Claim, signal: AbortSignal): Promise<Acquired> {
     const { leases, clock, log, ttlSeconds, renewMarginSeconds, telemetry } = this.#options
     const list = await leases.list()
     const { distrust } = this.#judge(list, claim.attrs)
@@ -273,14 +281,15 @@ export class SubnetManager {
 
   /** Drops the peers whose leases went and did not come back. */
   async #drop(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options
+    const { clock } = this.#options
     while (!signal.aborted) {
       const next = this.#book.nextDrop() ?? Number.POSITIVE_INFINITY
       await this.#dropAlarm.wait(next - clock().boot, signal)
       if (signal.aborted) return
       const gone = this.#book.expire(clock())
       if (gone.length === 0) continue
-      log.info('peers gone', { count: gone.length, leases: gone.slice(0, 10).join(' ') })
+      const leases = gone.slice(0, 10).join(' ')
+      this.#often.info('peers gone', { count: gone.length, leases })
       this.#followers.onPeers(gone)
     }
   }

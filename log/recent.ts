@@ -20,6 +20,8 @@ export interface RecentLog extends Logger {
 }
 
 const KEPT = 20
+/** Characters of a message that are kept; what a store answers may be long. */
+const LONGEST = 1_000
 
 /** Passes everything on to `log`, and remembers warnings and errors, each message once. */
 export function remembering(log: Logger, now: () => Date = () => new Date()): RecentLog {
@@ -33,7 +35,8 @@ export function remembering(log: Logger, now: () => Date = () => new Date()): Re
       const count = (kept.get(key)?.count ?? 0) + 1
       kept.delete(key)
       const time = now().toISOString()
-      kept.set(key, { level, message: renderMessage(message, fields), time, count })
+      const text = renderMessage(message, fields).slice(0, LONGEST)
+      kept.set(key, { level, message: text, time, count })
       const [oldest] = kept.keys()
       if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest)
       counts[level] += 1

@@ -35,7 +35,11 @@ export interface ConsulOptions {
   readonly token?: string
 }
 
-type Agent = HttpAgent | HttpsAgent
+/** Kept over all requests: they take dead connections out by themselves. */
+interface Agents {
+  readonly http: HttpAgent
+  readonly https: HttpsAgent
+}
 
 /** Asks whichever agent answers: the same until it fails, and then the next. */
 export class ConsulHttp {
@@ -43,7 +47,7 @@ export class ConsulHttp {
   readonly #options: ConsulOptions
   readonly #endpoints: readonly URL[]
   readonly #closing = new AbortController()
-  #agent: Agent | undefined
+  readonly #agents: Agents
   /** Index of the end point in use. */
   #current = 0
 
@@ -52,6 +56,8 @@ export class ConsulHttp {
     this.#name = name
     this.#options = options
     this.#endpoints = options.endpoints.map((text) => parseEndpoint(text, name))
+    const limits = { keepAlive: true, maxSockets: MAX_SOCKETS }
+    this.#agents = { http: new HttpAgent(limits), https: new HttpsAgent(limits) }
   }
 
   /** Answers with status 200, 404 or 409; throws `StoreError` for every other, and for none. */
@@ -70,7 +76,7 @@ export class ConsulHttp {
         const failure = connectionError(error, { store: this.#name, server })
         if (failure.reason !== 'unavailable') throw failure
         failures.push(failure)
-        this.#drop(index)
+        this.#leave(index)
         if (!request.repeatable && !wasNeverSent(error)) throw failure
       }
     }
@@ -80,38 +86,29 @@ export class ConsulHttp {
   /** Ends every request. */
   close(): void {
     this.#closing.abort()
-    this.#agent?.destroy()
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
   }
 
   #closedError(): StoreError {
     return new StoreError('closed', this.#name, `${this.#name} is closed`)
   }
 
-  /** The next request goes to the next agent, over new connections. */
-  #drop(index: number): void {
-    if (index !== this.#current) return
-    this.#current = (index + 1) % this.#endpoints.length
-    this.#agent?.destroy()
-    this.#agent = undefined
-  }
-
-  #connect(url: URL): Agent {
-    const limits = { keepAlive: true, maxSockets: MAX_SOCKETS }
-    const isSecure = url.protocol === 'https:'
-    this.#agent ??= isSecure
-      ? new HttpsAgent({ ...limits, ...readTlsFiles(this.#options.tls ?? {}, this.#name) })
-      : new HttpAgent(limits)
-    return this.#agent
+  /** The next request goes to the next agent. */
+  #leave(index: number): void {
+    if (index === this.#current) this.#current = (index + 1) % this.#endpoints.length
   }
 
   #send(request: ConsulRequest, index: number): Promise<ConsulAnswer> {
     const url = this.#endpoints[index]
     if (!url) throw new StoreError('unsupported', this.#name, `${this.#name} has no end points`)
     const { method, path, body = '', waitMs = 0, signal } = request
-    const { token } = this.#options
+    const { token, tls = {} } = this.#options
+    const isSecure = url.protocol === 'https:'
     const ends = [this.#closing.signal, ...(signal ? [signal] : [])]
     const options = {
-      agent: this.#connect(url),
+      ...(isSecure && readTlsFiles(tls, this.#name)),
+      agent: isSecure ? this.#agents.https : this.#agents.http,
       method,
       headers: {
         'content-type': 'application/json',
@@ -120,7 +117,7 @@ export class ConsulHttp {
       },
       signal: AbortSignal.any([...ends, AbortSignal.timeout(CALL_MS + waitMs)]),
     }
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const send = isSecure ? httpsRequest : httpRequest
     return new Promise((resolve, reject) => {
       const call = send(new URL(path, url), options, (response) => {
         readAnswer(response).then(resolve, reject)
@@ -158,8 +155,8 @@ function refuse(answer: ConsulAnswer, server: string, store: string): ConsulAnsw
 
 function parseEndpoint(text: string, store: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url && /^https?:$/.test(url.protocol) && /^\/?$/.test(url.pathname) && url.hostname)
-    return url
+  // No path, and no password that would show in messages.
+  if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url
   const wanted = 'http://HOST:PORT or https://HOST:PORT is needed'
   throw new StoreError('unsupported', store, `Cannot use ${JSON.stringify(text)}: ${wanted}`)
 }

@@ -53,7 +53,7 @@ export function etcdError(error: unknown, store: string, endpoint: string): Stor
   return new StoreError(
     reason ?? 'unavailable',
     store,
-    `etcd at ${endpoint}: ${plain(details)}`,
+    `etcd at ${endpoint}: ${plain(details) || `it answers with gRPC status ${code}`}`,
     error,
   )
 }

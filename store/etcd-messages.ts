@@ -32,6 +32,7 @@ export type KeyValue = Message<typeof keyValue>
 const rangeRequest = {
   key: { field: 1, wire: bytes },
   rangeEnd: { field: 2, wire: bytes },
+  revision: { field: 4, wire: int },
 } as const
 
 const rangeResponse = {

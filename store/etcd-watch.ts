@@ -3,6 +3,7 @@ import type { EtcdChannel } from './etcd-channel.ts'
 import {
   EVENT_DELETE,
   type KeyValue,
+  keyRange,
   methods,
   prefixRange,
   type WatchResponse,
@@ -17,6 +18,16 @@ export interface WatchStart {
   readonly from: Revision
   /** The cluster that `from` belongs to, if known. */
   readonly clusterId: string | undefined
+  /** The newest change under the prefix up to `from`, if known. */
+  readonly last: Change | undefined
+}
+
+/** What became of a key at a revision. */
+export interface Change {
+  readonly key: string
+  readonly revision: Revision
+  /** Undefined: it was deleted. */
+  readonly value: string | undefined
 }
 
 /** `Store.watch` for etcd. `signal` aborts when the store is closed, too. */
@@ -25,7 +36,13 @@ export async function* watchKeys(
   start: WatchStart,
   signal: AbortSignal,
 ): AsyncGenerator<StoreEvent> {
-  const place: Place = { ...start, position: start.from, failures: 0, denials: 0 }
+  const place: Place = {
+    ...start,
+    position: start.from,
+    isResumed: false,
+    failures: 0,
+    denials: 0,
+  }
   while (!signal.aborted) {
     try {
       for await (const event of follow(channel, place, signal)) {
@@ -38,6 +55,7 @@ export async function* watchKeys(
       if (!mayPass(error, place)) throw error
       if (place.denials > 0) channel.forgetToken()
     }
+    place.isResumed = true
     await pause(Math.min(MIN_PAUSE_MS * 2 ** place.failures, MAX_PAUSE_MS), signal)
     place.failures += 1
   }
@@ -48,6 +66,9 @@ interface Place {
   readonly prefix: string
   position: Revision
   clusterId: string | undefined
+  last: Change | undefined
+  /** Whether the connection was lost since the beginning. */
+  isResumed: boolean
   /** In a row, as `denials`. */
   failures: number
   denials: number
@@ -68,6 +89,7 @@ async function* follow(
   place: Place,
   signal: AbortSignal,
 ): AsyncGenerator<StoreEvent> {
+  if (place.isResumed && (await isForgotten(channel, place.last))) yield { type: 'resync' }
   const create = {
     ...prefixRange(place.prefix),
     startRevision: place.position + 1,
@@ -81,7 +103,10 @@ async function* follow(
     place.failures = 0
     place.denials = 0
     for (const { type, kv = {} } of response.events ?? []) {
-      yield type === EVENT_DELETE ? deletion(kv) : { type: 'put', entry: entryOf(kv) }
+      const isDelete = type === EVENT_DELETE
+      const value = isDelete ? undefined : (kv.value ?? '')
+      place.last = { key: kv.key ?? '', revision: kv.modRevision ?? 0, value }
+      yield isDelete ? deletion(kv) : { type: 'put', entry: entryOf(kv) }
     }
     advance(place, response)
   }
@@ -96,6 +121,31 @@ function isElsewhere({ header, compactRevision }: WatchResponse, place: Place): 
   place.clusterId ??= clusterId
   if (clusterId !== place.clusterId) return true
   return (compactRevision ?? 0) > 0 || (header?.revision ?? 0) < place.position
+}
+
+/**
+ * Whether the history has another past now: a cluster put back from a copy keeps its id, and its
+ * revision may have run past ours again by the time we are back. The last change we know of is
+ * younger than the copy, or nothing of ours was lost.
+ */
+async function isForgotten(channel: EtcdChannel, last: Change | undefined): Promise<boolean> {
+  if (!last) return false
+  const { key, revision, value } = last
+  const at = async (when: { revision?: Revision }) =>
+    (await channel.call(methods.range, { ...keyRange(key), ...when })).kvs?.[0]
+  // In another past somebody else may have written the same key at the very same revision.
+  const isSame = (kv: KeyValue | undefined): boolean =>
+    kv ? kv.modRevision === revision && (kv.value ?? '') === value : value === undefined
+  try {
+    return !isSame(await at({ revision }))
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    if (/future revision/.test(error.message)) return true
+    if (!/has been compacted/.test(error.message)) throw error
+  }
+  // What it was then is not known any more, but what it is now may rule it out.
+  const now = await at({})
+  return (now?.modRevision ?? 0) <= revision && !isSame(now)
 }
 
 function advance(place: Place, { created, events, header }: WatchResponse): void {

@@ -9,7 +9,7 @@ import {
   prefixRange,
   type TxnResponse,
 } from './etcd-messages.ts'
-import { entryOf, watchKeys } from './etcd-watch.ts'
+import { type Change, entryOf, watchKeys } from './etcd-watch.ts'
 import {
   type Entry,
   type Revision,
@@ -56,11 +56,14 @@ interface Granted {
 
 class EtcdStore implements Store {
   readonly name: string
+  readonly isOrdered = true
   readonly #channel: EtcdChannel
   readonly #log: Logger
   readonly #closing = new AbortController()
   /** The cluster of the last list, which the revisions our callers hold belong to. */
   #clusterId: string | undefined
+  /** The newest entry of the last list of each prefix. */
+  readonly #last = new Map<string, Change | undefined>()
 
   constructor(channel: EtcdChannel, log: Logger) {
     this.name = channel.name
@@ -77,7 +80,9 @@ class EtcdStore implements Store {
     const { kvs = [], header } = await this.#channel.call(methods.range, prefixRange(prefix))
     const clusterId = String(header?.clusterId)
     this.#clusterId = clusterId
-    return { entries: kvs.map(entryOf), revision: header?.revision ?? 0, clusterId }
+    const entries = kvs.map(entryOf)
+    this.#last.set(prefix, newestOf(entries))
+    return { entries, revision: header?.revision ?? 0, clusterId }
   }
 
   async create(key: string, value: string, options?: WriteOptions): Promise<Entry | undefined> {
@@ -89,8 +94,9 @@ class EtcdStore implements Store {
       })
       if (answer.succeeded) return written(key, value, answer, granted)
     } catch (error) {
-      // Should the key have been written all the same, it goes away with its lease.
-      if (granted) void this.#revoke(granted.id)
+      // Should the key have been written all the same, it must not go away with its lease.
+      const isOpen = error instanceof StoreError && error.reason === 'unavailable'
+      if (granted && !isOpen) void this.#revoke(granted.id)
       throw error
     }
     if (granted) await this.#revoke(granted.id)
@@ -129,7 +135,9 @@ class EtcdStore implements Store {
   }
 
   watch(prefix: string, from: Revision, signal: AbortSignal): AsyncIterable<StoreEvent> {
-    const start = { prefix, from, clusterId: this.#clusterId }
+    const last = this.#last.get(prefix)
+    const isKnown = last !== undefined && last.revision <= from
+    const start = { prefix, from, clusterId: this.#clusterId, last: isKnown ? last : undefined }
     return watchKeys(this.#channel, start, AbortSignal.any([signal, this.#closing.signal]))
   }
 
@@ -173,6 +181,14 @@ class EtcdStore implements Store {
     const text = error instanceof Error ? error.message : String(error)
     this.#log.debug('etcd lease not revoked', { lease: lease.toString(16), error: text })
   }
+}
+
+function newestOf(entries: readonly Entry[]): Change | undefined {
+  const newest = entries.reduce<Entry | undefined>(
+    (most, one) => (most && most.revision > one.revision ? most : one),
+    undefined,
+  )
+  return newest && { key: newest.key, revision: newest.revision, value: newest.value }
 }
 
 function written(key: string, value: string, answer: TxnResponse, granted?: Granted): Entry {

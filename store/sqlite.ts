@@ -57,6 +57,7 @@ interface Connection {
 
 class SqliteStore implements Store {
   readonly name: string
+  readonly isOrdered = true
   readonly #path: string
   readonly #log: Logger
   readonly #clock: MachineClock

@@ -45,8 +45,9 @@ export type StoreEvent =
 
 /**
  * A key-value store with revisions, times to live and watches: what lease logic needs and no more.
- * Keys and values are text, stored as UTF-8, and keys start with a slash. Every method may throw `StoreError`; a write that
- * fails as `unavailable` may have happened or not, so read before trying again.
+ * Keys and values are text, stored as UTF-8; keys start with a slash. Every method may throw
+ * `StoreError`; a write that fails as `unavailable` may have happened, or not, or may yet: read
+ * before trying again.
  *
  * Promised: a write is atomic and durable when its promise resolves; reads see all writes resolved
  * before; a time to live runs on when its writer is gone, and ends at the earliest after
@@ -56,6 +57,8 @@ export type StoreEvent =
  * is connected at this moment. Act on the state that results, never on a single event alone.
  */
 export interface Store extends AsyncDisposable {
+  /** Watches tell the changes of different keys in the order of their revisions, all of them. */
+  readonly isOrdered?: true
   /** For messages: `sqlite:/var/lib/heddle/store.db`, `etcd:http://10.0.0.1:2379`. */
   readonly name: string
 

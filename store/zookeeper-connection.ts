@@ -5,7 +5,7 @@ import { StoreError } from './store.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 import { opcodes, PacketReader, PacketWriter } from './zookeeper-codec.ts'
 
-/** An answer, or an error, within this time. */
+/** The next answer, or an error, within this time: many requests may wait for theirs. */
 const CALL_MS = 5000
 /** Asked for; the server gives something between 2 and 20 of its ticks of, as a rule, 2 s. */
 const SESSION_MS = 12_000
@@ -52,8 +52,6 @@ interface Waiting {
   readonly xid: number
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
-  /** By `performance.now()`, as all times here. */
-  readonly deadline: number
 }
 
 /**
@@ -65,6 +63,8 @@ export class ZookeeperConnection {
   readonly #socket: Socket
   /** Requests in the order they were sent. */
   readonly #waiting: Waiting[] = []
+  /** When the next answer is late, by `performance.now()` as all times here. */
+  #answerBy = Number.POSITIVE_INFINITY
   #login: Waiting | undefined
   /** The beginning of a packet that is not all there yet. */
   #rest: Buffer = Buffer.alloc(0)
@@ -125,9 +125,11 @@ export class ZookeeperConnection {
     this.#lastXid += 1
     const xid = this.#lastXid
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ xid, resolve, reject, deadline: performance.now() + CALL_MS })
+      this.#waiting.push({ xid, resolve, reject })
       this.#send(xid, opcode, body)
-      if (this.#waiting.length === 1) this.#arm()
+      if (this.#waiting.length > 1) return
+      this.#answerBy = performance.now() + CALL_MS
+      this.#arm()
     })
   }
 
@@ -167,7 +169,7 @@ export class ZookeeperConnection {
     const noPassword = Buffer.alloc(16)
     const request = new PacketWriter().int(0).long(0).int(SESSION_MS).long(0).buffer(noPassword)
     const timeoutMs = await new Promise<number>((resolve, reject) => {
-      this.#login = { xid: 0, resolve: () => {}, reject, deadline: 0 }
+      this.#login = { xid: 0, resolve: () => {}, reject }
       this.#greeted = resolve
       this.#socket.write(request.bool(false).packet())
     })
@@ -181,7 +183,7 @@ export class ZookeeperConnection {
   async #logIn({ username, password }: Login): Promise<void> {
     const body = new PacketWriter().int(0).text('digest').text(`${username}:${password}`)
     const { error } = await new Promise<Reply>((resolve, reject) => {
-      this.#login = { xid: AUTH.xid, resolve, reject, deadline: 0 }
+      this.#login = { xid: AUTH.xid, resolve, reject }
       this.#send(AUTH.xid, AUTH.opcode, body)
     })
     this.#login = undefined
@@ -194,13 +196,13 @@ export class ZookeeperConnection {
   /** Sets the timer for what is due next. */
   #arm(): void {
     clearTimeout(this.#timer)
-    const due = Math.min(this.#waiting[0]?.deadline ?? this.#pongBy, this.#pongBy, this.#pingAt)
+    const due = Math.min(this.#answerBy, this.#pongBy, this.#pingAt)
     this.#timer = setTimeout(() => this.#tick(), Math.max(due - performance.now(), 0) + 1)
   }
 
   #tick(): void {
     const now = performance.now()
-    if (Math.min(this.#waiting[0]?.deadline ?? this.#pongBy, this.#pongBy) <= now) {
+    if (Math.min(this.#answerBy, this.#pongBy) <= now) {
       this.fail(new Error('ETIMEDOUT'))
       return
     }
@@ -250,6 +252,8 @@ export class ZookeeperConnection {
   #answer(xid: number, reply: Reply): void {
     const first = this.#waiting.shift()
     if (first?.xid !== xid) throw new RangeError(`an answer to request ${xid}, not ${first?.xid}`)
+    this.#answerBy =
+      this.#waiting.length > 0 ? performance.now() + CALL_MS : Number.POSITIVE_INFINITY
     first.resolve(reply)
   }
 

@@ -63,6 +63,8 @@ export interface RouteEntry {
   readonly metric: number
   /** rtm_protocol: who made it. */
   readonly protocol: number
+  /** It has a source address or a size of its own, which no route of ours has. */
+  readonly isOdd?: true
 }
 
 /** What the kernel makes of a metric that is not given: none for IPv4, IP6_RT_PRIO_USER for IPv6. */
@@ -80,6 +82,7 @@ export function ourRoute(
 /** A route as the kernel tells of it, over the device of this name. */
 export function routeEntry(route: Route, device: string): RouteEntry {
   const { destination, gateway, onlink = false, protocol = 0, priority } = route
+  const isOdd = [route.source, route.mtu, route.advmss].some((value) => value !== undefined)
   return {
     kind: 'route',
     destination,
@@ -88,6 +91,7 @@ export function routeEntry(route: Route, device: string): RouteEntry {
     onlink,
     metric: priority ?? defaultMetric[destination.address.family],
     protocol,
+    ...(isOdd && { isOdd }),
   }
 }
 
@@ -126,7 +130,8 @@ function sameRoute(a: RouteEntry, b: RouteEntry): boolean {
     (one && other ? sameAddress(one, other) : one === other) &&
     a.onlink === b.onlink &&
     a.metric === b.metric &&
-    a.protocol === b.protocol
+    a.protocol === b.protocol &&
+    a.isOdd === b.isOdd
   )
 }
 

@@ -5,7 +5,7 @@ import { type Command, until } from './run.ts'
 import type { LabStore, NetworkConfig } from './store.ts'
 
 const clientPort = 2379
-const addresses = ['10.100.0.251', '10.100.0.252', '10.100.0.253'] as const
+export const addresses = ['10.100.0.251', '10.100.0.252', '10.100.0.253'] as const
 const cutTable = 'lab-cut'
 
 /** Three real etcd servers beyond the switch, that are one cluster. They end with the lab. */

@@ -23,7 +23,7 @@ export interface Lease {
 /** Starts `heddled` on a host and waits until it holds a lease. */
 export async function startDaemon(
   host: Host,
-  store: LabStore,
+  store: Pick<LabStore, 'flags'>,
   flags: readonly string[] = [],
 ): Promise<Background> {
   const daemon = startAt(host, [join(dist, 'heddled'), ...store.flags, ...flags], {

@@ -5,7 +5,8 @@ import { until } from './run.ts'
 
 /** The network configuration: what the key `config` in the store holds. */
 export interface NetworkConfig {
-  readonly Network: string
+  readonly EnableIPv4?: boolean
+  readonly Network?: string
   readonly EnableIPv6?: boolean
   readonly IPv6Network?: string
   /** That flanneld writes its rules by nft, not by iptables. */

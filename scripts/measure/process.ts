@@ -28,14 +28,18 @@ export function memoryOf(pid: number): Memory {
   return { now: field('VmRSS'), peak: field('VmHWM'), own: field('RssAnon') }
 }
 
-/** Waits until a process has nothing to do: for a second it uses less than 2% of a processor. */
-export async function untilIdle(pid: number): Promise<void> {
+/**
+ * Waits until a process has nothing to do: for `seconds` it uses no more than 2% of a processor in
+ * any of them.
+ */
+export async function untilIdle(pid: number, seconds = 2): Promise<void> {
   let before = Number.NEGATIVE_INFINITY
+  let idle = 0
   const isIdle = (): boolean => {
     const now = processorMs(pid)
-    const used = now - before
+    idle = now - before <= 20 ? idle + 1 : 0
     before = now
-    return used <= 20
+    return idle >= seconds
   }
   await until(`process ${pid} to be idle`, isIdle, { timeoutMs: 120_000, everyMs: 1_000 })
 }

@@ -11,7 +11,7 @@ export interface Certificates {
   /** The authority that signed all of them, and one that signed none. */
   readonly ca: string
   readonly stranger: string
-  /** For 127.0.0.1 and localhost. */
+  /** For 127.0.0.1 and localhost, and for a server beyond the switch of a lab. */
   readonly server: TlsFiles
   /** For other names and addresses. */
   readonly elsewhere: TlsFiles
@@ -24,7 +24,7 @@ export function makeCertificates(): Certificates {
   return {
     ca: makeAuthority(folder, 'ca'),
     stranger: makeAuthority(folder, 'stranger'),
-    server: makeCertificate(folder, 'server', 'IP:127.0.0.1,DNS:localhost'),
+    server: makeCertificate(folder, 'server', 'IP:127.0.0.1,DNS:localhost,IP:10.100.0.254'),
     elsewhere: makeCertificate(folder, 'elsewhere', 'DNS:elsewhere.test,IP:192.0.2.1'),
     client: makeCertificate(folder, 'client', 'DNS:client'),
     remove: () => rmSync(folder, { recursive: true, force: true }),

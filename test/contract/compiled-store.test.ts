@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
+import { testUnless, testWith } from '../e2e/installed.ts'
 import { makeCertificates } from './certificates.ts'
+import { consulMissing, startConsul } from './consul-server.ts'
 import { startEtcd } from './etcd-server.ts'
-import type { StoreChoice } from './store-worker.ts'
+import type { StoreChoice } from './store-choice.ts'
+import { startZookeeper, ZOOKEEPER } from './zookeeper-server.ts'
 
 /*
  * What ships is compiled by Bun, whose HTTP/2, TLS, SQLite and file watching are not Node's: each
@@ -58,3 +61,47 @@ test('openEtcdStore() works in a compiled executable over TLS, at an address and
   const error = await t.throwsAsync(tour(t, choice))
   t.regex(error.message, /its certificate is not trusted/)
 })
+
+testUnless(consulMissing)(
+  'openConsulStore() works in a compiled executable, also over TLS',
+  async (t) => {
+    const { ca, server, elsewhere, client, remove } = makeCertificates()
+    t.teardown(remove)
+    await using plain = await startConsul()
+    await tour(t, { consul: { endpoints: [plain.url] } })
+
+    await using consul = await startConsul({ tls: server, clientCertificates: true })
+    const tls = { caFile: ca, certFile: client.cert, keyFile: client.key }
+    await tour(t, { consul: { endpoints: [consul.url], tls } })
+    await tour(t, { consul: { endpoints: [consul.url.replace('127.0.0.1', 'localhost')], tls } })
+
+    await using impostor = await startConsul({ tls: elsewhere })
+    const error = await t.throwsAsync(tour(t, { consul: { endpoints: [impostor.url], tls } }))
+    t.regex(error.message, /its certificate is not trusted/)
+  },
+)
+
+testWith(ZOOKEEPER, 'java')(
+  'openZookeeperStore() works in a compiled executable, also over TLS',
+  async (t) => {
+    const { ca, server, elsewhere, client, remove } = makeCertificates()
+    t.teardown(remove)
+    await using plain = await startZookeeper()
+    const login = { username: 'heddle', password: 'secret' }
+    await tour(t, { zookeeper: { endpoints: [plain.endpoint] } })
+
+    await using zookeeper = await startZookeeper({ tls: server, clientCertificates: true })
+    const tls = { caFile: ca, certFile: client.cert, keyFile: client.key }
+    const { endpoint } = zookeeper
+    await tour(t, { zookeeper: { endpoints: [endpoint], tls, login } })
+    await tour(t, {
+      zookeeper: { endpoints: [endpoint.replace('127.0.0.1', 'localhost')], tls, login },
+    })
+
+    await using impostor = await startZookeeper({ tls: elsewhere })
+    const error = await t.throwsAsync(
+      tour(t, { zookeeper: { endpoints: [impostor.endpoint], tls } }),
+    )
+    t.regex(error.message, /its certificate is not trusted/)
+  },
+)

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
 import { type EtcdOptions, openEtcdStore } from '../../store/etcd.ts'
@@ -140,6 +141,38 @@ test('openEtcdStore() logs in, again when the server has forgotten, and is refus
   await using guest = openEtcdStore(asGuest, silent)
   t.is((await guest.list('/open/')).entries.length, 1)
   t.like(await t.throwsAsync(record(guest, '/closed/', revision).ended), { reason: 'denied' })
+})
+
+test('openEtcdStore() gets a new token when the server has let the old one expire', async (t) => {
+  const etcd = await serve(t, { flags: { 'auth-token-ttl': '1' } })
+  await etcd.etcdctl('user', 'add', 'root:secret')
+  await etcd.etcdctl('user', 'grant-role', 'root', 'root')
+  await etcd.etcdctl('auth', 'enable')
+  const endpoints = [etcd.url]
+  await using store = openEtcdStore({ endpoints, username: 'root', password: 'secret' }, silent)
+  await works(t, store)
+  const { revision } = await store.list('/late/')
+  const watching = record(store, '/late/', revision)
+  for (const key of ['/late/a', '/late/b']) {
+    // etcd looks for expired tokens once a second.
+    await sleep(2500)
+    t.truthy(await store.create(key, ''))
+    await watching.until(isPut(key))
+  }
+  await sleep(2500)
+  // A watch is asked for with a token, too.
+  const late = record(store, '/late/', revision)
+  await late.until(isPut('/late/b'))
+  await late.stop()
+  await watching.stop()
+})
+
+test('openEtcdStore() needs no JSON gateway', async (t) => {
+  const etcd = await serve(t, { flags: { 'enable-grpc-gateway': 'false' } })
+  const { status } = await fetch(`${etcd.url}/v3/kv/range`, { method: 'POST', body: '{}' })
+  t.is(status, 404)
+  await using store = openEtcdStore({ endpoints: [etcd.url] }, silent)
+  await works(t, store)
 })
 
 test('openEtcdStore() says why a server cannot be used', async (t) => {

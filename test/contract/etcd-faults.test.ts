@@ -1,3 +1,4 @@
+import { cpSync, renameSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -5,8 +6,9 @@ import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
 import { openEtcdStore } from '../../store/etcd.ts'
 import { StoreError } from '../../store/store.ts'
+import { startProxy } from './cutting-proxy.ts'
 import { type EtcdServer, startCluster, startEtcd } from './etcd-server.ts'
-import { isPut, persist, record, some } from './store-recording.ts'
+import { isPut, persist, persistently, record, some } from './store-recording.ts'
 
 async function serve(t: ExecutionContext): Promise<EtcdServer> {
   const etcd = await startEtcd()
@@ -51,6 +53,43 @@ test('watch() asks for a resync when the server has lost its data', async (t) =>
   const after = await store.list('/')
   t.deepEqual(after.entries, [])
   t.true(after.revision < before.revision)
+})
+
+test('watch() asks for a resync when another history has caught up meanwhile', async (t) => {
+  const etcd = await serve(t)
+  await using proxy = await startProxy(Number(new URL(etcd.url).port))
+  const endpoints = [`http://127.0.0.1:${proxy.port}`]
+  await using store = openEtcdStore({ endpoints }, silent)
+  await using other = openEtcdStore({ endpoints: [etcd.url] }, silent)
+  const copy = `${etcd.data}.copy`
+  await other.create('/before', '')
+  await etcd.stop()
+  cpSync(etcd.data, copy, { recursive: true })
+  await etcd.start()
+
+  const { revision, clusterId } = await persistently(() => store.list('/own/'))
+  const watching = record(store, '/own/', revision)
+  const quiet = record(store, '/before', (await store.list('/before')).revision)
+  await persist(store, '/own/a')
+  await watching.until(isPut('/own/a'))
+  proxy.close()
+  await etcd.stop()
+  etcd.wipe()
+  renameSync(copy, etcd.data)
+  await etcd.start()
+  for (let i = 0; i < 10; i += 1) await persist(other, `/others/${i}`)
+  proxy.open()
+  await watching.ended
+  t.deepEqual(watching.events.at(-1), { type: 'resync' })
+  const after = await store.list('/own/')
+  t.deepEqual(after.entries, [])
+  t.is(after.clusterId, clusterId)
+  t.true(after.revision > revision)
+  // What the copy had is as it was, so nothing was missed.
+  await persist(other, '/before2')
+  await quiet.until(isPut('/before2'))
+  t.is(quiet.events.length, 1)
+  await quiet.stop()
 })
 
 test('watch() asks for a resync when another cluster answers', async (t) => {

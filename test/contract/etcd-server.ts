@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { withFreePorts } from './free-ports.ts'
 
 const SERVER = '/usr/bin/etcd'
 const CLIENT = '/usr/bin/etcdctl'
@@ -22,11 +22,15 @@ export interface EtcdOptions {
   readonly tls?: TlsFiles
   /** Ask clients for a certificate, too. */
   readonly clientCertificates?: boolean
+  /** More flags of etcd's. */
+  readonly flags?: Readonly<Record<string, string>>
 }
 
 /** A real etcd on loopback, in a folder of its own, that can be killed and started again. */
 export interface EtcdServer extends AsyncDisposable {
   readonly url: string
+  /** The folder with its data. */
+  readonly data: string
   start(): Promise<void>
   stop(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>
   /** Forgets everything. Only while stopped. */
@@ -48,7 +52,14 @@ export async function startCluster(size: number, options: EtcdOptions = {}): Pro
     if (existsSync(program)) continue
     throw new Error(`${program} is missing: apt-get install etcd-server etcd-client`)
   }
-  const ports = await freePorts(size * 2)
+  return withFreePorts(size * 2, (ports) => startMembers(size, options, ports))
+}
+
+async function startMembers(
+  size: number,
+  options: EtcdOptions,
+  ports: readonly number[],
+): Promise<EtcdServer[]> {
   const names = Array.from({ length: size }, (_, i) => `m${i}`)
   const peerUrls = names.map((_, i) => `http://127.0.0.1:${ports[size + i]}`)
   const cluster = names.map((name, i) => `${name}=${peerUrls[i]}`).join(',')
@@ -80,6 +91,7 @@ function makeServer(member: Member, options: EtcdOptions): EtcdServer {
   let child: ChildProcess | undefined
   const server: EtcdServer = {
     url,
+    data,
     async start() {
       const log = join(folder, 'log')
       child = spawn('/bin/sh', ['-c', 'exec "$0" "$@" 2>"$LOG"', SERVER, ...args], {
@@ -112,7 +124,7 @@ function serverArguments(
   { name, cluster, peerUrl }: Member,
   url: string,
   data: string,
-  { tls, clientCertificates }: EtcdOptions,
+  { tls, clientCertificates, flags }: EtcdOptions,
 ): string[] {
   const words = {
     name,
@@ -123,6 +135,7 @@ function serverArguments(
     'initial-advertise-peer-urls': peerUrl,
     'initial-cluster': cluster,
     ...(tls && { 'cert-file': tls.cert, 'key-file': tls.key }),
+    ...flags,
     ...(tls && clientCertificates && { 'client-cert-auth': 'true', 'trusted-ca-file': tls.ca }),
   }
   return Object.entries(words).map(([flag, value]) => `--${flag}=${value}`)
@@ -138,15 +151,4 @@ async function waitUntilReady(child: ChildProcess, log: string): Promise<void> {
     }
     await sleep(20)
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => {
-    const address = server.address()
-    return typeof address === 'object' && address ? address.port : 0
-  })
-  await Promise.all(servers.map((server) => promisify(server.close.bind(server))()))
-  return ports
 }

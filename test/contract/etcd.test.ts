@@ -1,8 +1,8 @@
 import test from 'ava'
-import { silent } from '../../log/logger.ts'
-import { openEtcdStore } from '../../store/etcd.ts'
 import { type EtcdServer, startEtcd } from './etcd-server.ts'
-import { testStore } from './store-contract.ts'
+import { testFlannelLeases } from './flannel-leases.ts'
+import { openChoice, type StoreChoice } from './store-choice.ts'
+import { type StoreLab, testStore } from './store-contract.ts'
 
 let server: EtcdServer
 test.before(async () => {
@@ -10,10 +10,15 @@ test.before(async () => {
 })
 test.after.always(() => server?.[Symbol.asyncDispose]())
 
-testStore('etcd', {
-  open: () => openEtcdStore({ endpoints: [server.url] }, silent),
+const choice = (): StoreChoice => ({ etcd: { endpoints: [server.url] } })
+
+const lab: StoreLab = {
+  choice,
+  open: () => openChoice(choice()),
   async compact(store) {
     const { revision } = await store.list('')
     await server.etcdctl('compaction', String(revision))
   },
-})
+}
+testStore('etcd', lab)
+testFlannelLeases('etcd', lab)

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import {
   copyFileSync,
   mkdtempSync,
@@ -13,14 +13,12 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
 import { openSqliteStore } from '../../store/sqlite.ts'
 import { type Entry, StoreError } from '../../store/store.ts'
+import { runWorker, WORKER } from './store-choice.ts'
 import { isPut, record, some } from './store-recording.ts'
-
-const WORKER = join(import.meta.dirname, 'store-worker.ts')
 
 function makePath(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-sqlite-'))
@@ -30,11 +28,6 @@ function makePath(t: ExecutionContext): string {
 
 function worker(path: string, action: string): string[] {
   return [WORKER, JSON.stringify({ sqlite: path }), action, '/k/']
-}
-
-async function runWorker(path: string, action: string): Promise<string> {
-  const run = promisify(execFile)
-  return (await run(process.execPath, worker(path, action), { timeout: 30_000 })).stdout
 }
 
 function startWorker(t: ExecutionContext, path: string, action: string): ChildProcess {
@@ -66,14 +59,6 @@ test('openSqliteStore() makes folder and files for their owner only', async (t) 
   t.is(store.name, `sqlite:${path}`)
 })
 
-test('create() of two processes has exactly one winner for each key', async (t) => {
-  const path = makePath(t)
-  const answers = await Promise.all([runWorker(path, 'race'), runWorker(path, 'race')])
-  const won = answers.flatMap((answer): string[] => JSON.parse(answer))
-  t.is(won.length, 100)
-  t.is(new Set(won).size, 100)
-})
-
 test('watch() hears soon of what another process writes', async (t) => {
   const path = makePath(t)
   await using store = openSqliteStore(path, silent)
@@ -86,14 +71,14 @@ test('watch() hears soon of what another process writes', async (t) => {
       if (delays.length === 10) stopping.abort()
     }
   })()
-  await runWorker(path, 'beat')
+  await runWorker({ sqlite: path }, 'beat', '/k/')
   await watching
   const median = some(delays.toSorted((a, b) => a - b)[5])
   t.true(median < 200, delays.join(' '))
 })
 
 test('a process that is done with its store ends by itself', async (t) => {
-  const answer: unknown = JSON.parse(await runWorker(makePath(t), 'tour'))
+  const answer: unknown = JSON.parse(await runWorker({ sqlite: makePath(t) }, 'tour', '/k/'))
   t.deepEqual(answer, {
     seen: ['put grün', 'put blue', 'delete'],
     results: [true, false, true, false],

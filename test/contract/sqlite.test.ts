@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import test from 'ava'
 import { silent } from '../../log/logger.ts'
 import { openSqliteStore } from '../../store/sqlite.ts'
-import { testStore } from './store-contract.ts'
+import { testFlannelLeases } from './flannel-leases.ts'
+import { type StoreLab, testStore } from './store-contract.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'heddle-sqlite-'))
 test.after.always(() => rmSync(folder, { recursive: true, force: true }))
 
 const path = join(folder, 'made', 'store.db')
 
-testStore('sqlite', {
+const lab: StoreLab = {
+  choice: () => ({ sqlite: path }),
   open: () => openSqliteStore(path, silent),
   async compact(store) {
     await using forgetful = openSqliteStore(path, silent, { historyLength: 1 })
@@ -19,4 +21,7 @@ testStore('sqlite', {
     const [entry] = entries
     if (entry) await forgetful.put(entry.key, entry.value, entry.revision)
   },
-})
+}
+
+testStore('sqlite', lab)
+testFlannelLeases('sqlite', lab)

@@ -66,3 +66,16 @@ export async function persist(store: Store, key: string): Promise<void> {
     }
   }
 }
+
+/** Asks until there is an answer. */
+export async function persistently<T>(call: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + 15_000
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      if (Date.now() > deadline || !(error instanceof StoreError)) throw error
+      await sleep(50)
+    }
+  }
+}

@@ -4,19 +4,8 @@
  */
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { silent } from '../../log/logger.ts'
-import { type EtcdOptions, openEtcdStore } from '../../store/etcd.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
 import type { Store } from '../../store/store.ts'
-
-/** Which store a worker opens. */
-export type StoreChoice = { readonly sqlite: string } | { readonly etcd: EtcdOptions }
-
-function open(choice: StoreChoice): Store {
-  return 'sqlite' in choice
-    ? openSqliteStore(choice.sqlite, silent)
-    : openEtcdStore(choice.etcd, silent)
-}
+import { openChoice, type StoreChoice } from './store-choice.ts'
 
 function answer(value: unknown): void {
   writeSync(1, `${JSON.stringify(value)}\n`)
@@ -66,7 +55,7 @@ async function tour(store: Store, prefix: string): Promise<void> {
 
 async function main([choice = '', action = '', prefix = '']: readonly string[]): Promise<void> {
   // Nothing here ends the process: that it ends shows that no handle is left.
-  await using store = open(JSON.parse(choice) as StoreChoice)
+  await using store = openChoice(JSON.parse(choice) as StoreChoice)
   const actions: Record<string, typeof race> = { race, write, beat, tour }
   await actions[action]?.(store, prefix)
 }

@@ -18,6 +18,7 @@ import { ping } from '../../scripts/lab/ping.ts'
 import { attemptAt, runAt, startAt } from '../../scripts/lab/place.ts'
 import { attempt, type Outcome, until } from '../../scripts/lab/run.ts'
 import { etcdctl, networkConfig } from '../../scripts/lab/store.ts'
+import { testWith } from './installed.ts'
 import { hostsFor, nth, startCluster } from './support.ts'
 
 const heddled = join(dist, 'heddled')
@@ -200,7 +201,7 @@ test('heddled cleanup takes the embedded store when nobody uses it any more, and
   }
 })
 
-test('heddled cleanup may be killed at any step and run again', async (t) => {
+testWith('strace')('heddled cleanup may be killed at any step and run again', async (t) => {
   const host = nth(await hostsFor(t, { name: 'cleanup-killed', count: 1 }), 0)
   await runAt(host, dropForwarded)
   const before = await traces(host)

@@ -125,6 +125,18 @@ test('heddled puts back what containers have of the firewall, at once after a fl
     await runAt(host, ['sh', '-c', `${nft} delete table inet theirs 2>/dev/null || true`])
     t.deepEqual(plain(await ruleset(host)), before, damage)
   }
+
+  // Elements of the plugin's sets and maps, which come and go with containers, come back too.
+  const listing = await runAt(host, [nft, 'list', 'table', 'inet', 'heddle-cni'])
+  const sets = Array.from(
+    listing.matchAll(/^\t(set|map) (\S+) \{/gm),
+    ([, kind, set]) => `${kind} inet heddle-cni ${set}`,
+  )
+  t.true(sets.length > 1)
+  await runAt(host, [nft, sets.map((set) => `flush ${set}`).join('; ')])
+  t.notDeepEqual(plain(await ruleset(host)), before)
+  const isBack = async () => plain(await ruleset(host)).join('\n') === before.join('\n')
+  await until('the elements', isBack, { timeoutMs: 5_000 })
 })
 
 test('heddled does not answer its own writing, nor what the plugin writes', async (t) => {

@@ -1,15 +1,13 @@
-import { get } from 'node:http'
 import test from 'ava'
 import type { RepairKind } from '../../daemon/telemetry.ts'
 import { readLease } from '../../scripts/lab/heddle.ts'
-import { type Host, hostFile } from '../../scripts/lab/lab.ts'
+import type { Host } from '../../scripts/lab/lab.ts'
 import { ping } from '../../scripts/lab/ping.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import { until } from '../../scripts/lab/run.ts'
 import { networkConfig } from '../../scripts/lab/store.ts'
-import { readExposition } from '../unit/exposition.ts'
 import { changes } from './cni-support.ts'
-import { statusOf } from './daemon-support.ts'
+import { metricsOf, statusOf } from './daemon-support.ts'
 import { untilNoneWrong } from './lease-writer.ts'
 import { attachAll, hostsFor, nth, startCluster } from './support.ts'
 
@@ -71,16 +69,7 @@ async function look(host: Host, commands: readonly string[]): Promise<string[]> 
 
 /** How often the daemon has put back something of each kind. */
 async function repairs(host: Host): Promise<ReadonlyMap<string, number>> {
-  const socketPath = hostFile(host, '/run/heddle/default.sock')
-  const text = await new Promise<string>((resolve, reject) => {
-    const asked = get({ socketPath, path: '/metrics', agent: false }, (response) => {
-      let body = ''
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()))
-      response.on('end', () => resolve(body))
-    })
-    asked.on('error', reject)
-  })
-  const { samples = [] } = readExposition(text).get('heddle_repairs_total') ?? {}
+  const { samples = [] } = (await metricsOf(host)).get('heddle_repairs_total') ?? {}
   return new Map(samples.map(({ labels, value }) => [labels['kind'] ?? '', value]))
 }
 
@@ -126,6 +115,10 @@ const onVxlan = ([four]: readonly [string, string]): Damage[] => [
   { command: 'ip address add 10.244.99.99/32 dev flannel.1', kinds: ['address'] },
   {
     command: `ip route replace ${four} via 10.244.0.9 dev flannel.1 onlink proto 104`,
+    kinds: ['route'],
+  },
+  {
+    command: `ip route replace ${four} via ${four.replace(/\/.*/, '')} dev flannel.1 onlink proto 104 mtu 1200`,
     kinds: ['route'],
   },
   { command: 'ip route add 10.244.77.0/24 via 10.244.0.9 dev flannel.1 onlink', kinds: ['route'] },

@@ -94,3 +94,48 @@ test('heddled on three etcd members: the data is put back from a copy in which a
     t.true(daemon.log().split('\n').some(isReport), `${passed} in ${daemon.log()}`)
   }
 })
+
+test('heddled on three etcd members: a new host is given what the copy does not know another host to have', async (t) => {
+  const hosts = await hostsFor(t, { name: 'fault-new', count: 3 })
+  const [one, two, fresh] = [nth(hosts, 0), nth(hosts, 1), nth(hosts, 2)]
+  const { lab } = one
+  const pool = { ...narrow, SubnetMax: '10.244.101.0' }
+  const etcd = await openEtcdMembers(lab, pool)
+  await startShown(t, one, etcd)
+  const copy = `${lab.directory}/copy.db`
+  await etcd.save(copy)
+  const holder = await startShown(t, two, etcd)
+  const { subnet } = readLease(two)
+  const key = subnet.replace('/', '-')
+  for (const host of [one, two]) await waitForPeers(host, 1)
+  const recorder = await recordLeases(t, lab, etcd, hosts)
+
+  const goOn = await recorder.pause()
+  // Held up, so that it cannot put its lease back before the new host looks for a place.
+  holder.signal('SIGSTOP')
+  await etcd.restore(copy)
+  await goOn()
+  const taker = await startShown(t, fresh, etcd)
+  t.is(readLease(fresh).subnet, subnet)
+  holder.signal('SIGCONT')
+  const isTold = () => statusOf(two).error?.includes(`now belongs to ${fresh.publicIP}`)
+  await until('the holder to know who has its subnet', isTold, { timeoutMs: 30_000 })
+  const isReport = (line: string) => line.startsWith('error') && line.includes(key)
+  const tells = () => taker.log().split('\n').some(isReport)
+  await until('the new host to tell of the holder', tells, { timeoutMs: 30_000 })
+  t.true(
+    holder
+      .log()
+      .split('\n')
+      .some((line) => line.startsWith('error') && line.includes(subnet)),
+  )
+  t.true(holder.running() && taker.running())
+  t.true(statusOf(fresh).ready)
+  t.false(statusOf(two).ready)
+
+  const sharings = assertSharing(t, await recorder.stop(), 10_000)
+  t.deepEqual(
+    sharings.map((one) => [one.subnet, ...one.holders]),
+    [[subnet, two.publicIP, fresh.publicIP]],
+  )
+})

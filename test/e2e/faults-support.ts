@@ -101,9 +101,15 @@ export function assertSharing(
 }
 
 /** What a daemon, running or not, has told the plugin last. */
-export function statusOf(host: Host): { ready: boolean; error?: string } {
-  const text = readFileSync(hostFile(host, `${subnetFile}.status.json`), 'utf8')
-  return JSON.parse(text) as { ready: boolean; error?: string }
+export function statusOf(host: Host): Told {
+  return JSON.parse(readFileSync(hostFile(host, `${subnetFile}.status.json`), 'utf8')) as Told
+}
+
+/** `expires`: until when the lease is held, ms since boot. */
+interface Told {
+  readonly ready: boolean
+  readonly error?: string
+  readonly expires?: number
 }
 
 /** What is wrong with a host's routes, neighbours and FDB, held against the leases of the others. */

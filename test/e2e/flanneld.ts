@@ -52,17 +52,21 @@ export async function buildFlanneld(): Promise<{ program: string } | { reason: s
   process.on('exit', () => rmSync(tree, { recursive: true, force: true }))
   const env = { CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' }
   const download = [go, '-C', tree, 'mod', 'download', '-json', module] as const
-  const { code, stdout, stderr } = await attempt(download, { env, timeoutMs: 120_000 })
-  if (code !== 0) return { reason: `${module} cannot be had: ${lastLine(stdout + stderr)}` }
+  // Both together end before ava takes this file for dead.
+  const { code, stdout, stderr } = await attempt(download, { env, timeoutMs: 60_000 })
+  if (code !== 0) {
+    const [, said] = /"Error": "(.*)"/.exec(stdout) ?? []
+    return { reason: `${module} cannot be had: ${said ?? `exit ${code} ${lastLine(stderr)}`}` }
+  }
   const { Dir: source } = JSON.parse(stdout) as { Dir: string }
   cpSync(source, tree, { recursive: true })
   changeSources(tree)
   const program = join(tree, 'flanneld')
   const build = [go, '-C', tree, 'build', '-o', program, '.'] as const
-  const built = await attempt(build, { env, timeoutMs: 280_000 })
+  const built = await attempt(build, { env, timeoutMs: 220_000 })
   return built.code === 0
     ? { program }
-    : { reason: `go build of ${module} failed: ${lastLine(built.stderr)}` }
+    : { reason: `go build of ${module} failed: exit ${built.code} ${lastLine(built.stderr)}` }
 }
 
 /** Without these it ends as soon as it is started, or writes rules that nftables cannot see. */

@@ -58,7 +58,13 @@ const cases: readonly (readonly [string, keyof typeof ways, NetworkConfig])[] = 
   [
     'vxlan, both families and nftables',
     'after flanneld was killed',
-    { ...networkConfig({ Type: 'vxlan' }, { ipv6: true }), EnableNFTables: true },
+    {
+      ...networkConfig(
+        { Type: 'vxlan', VNI: 4096, Port: 4789, Learning: true, GBP: true },
+        { ipv6: true },
+      ),
+      EnableNFTables: true,
+    },
   ],
 ]
 

@@ -1,17 +1,18 @@
 /**
  * Both ends of masqueraded traffic, run under Node in a namespace.
- * `takeover-probe.ts serve ADDRESS PORT` answers every line of a TCP connection and every UDP
+ * `takeover-probe.ts serve ADDRESS PORT` answers every byte of a TCP connection and every UDP
  * packet with the address it came from; it prints `ready`.
- * `takeover-probe.ts ask ADDRESS PORT` sends a line each 10 ms over one connection, and each 20 ms a
- * packet from a port it has not used before; it prints `answered` at the first answer, and after
- * SIGTERM, when the last ones are there, its `Answers` as JSON.
+ * `takeover-probe.ts ask ADDRESS PORT` sends each 10 ms a byte over one connection, and a packet from
+ * a port it has not used before; it prints `answered` at the first answer, and after SIGTERM, when
+ * the last ones are there, its `Answers` as JSON.
  */
 import { createSocket } from 'node:dgram'
-import { createConnection, createServer } from 'node:net'
+import { createConnection, createServer, isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answers } from './takeover-traffic.ts'
 
 const [verb, host = '', port = ''] = process.argv.slice(2)
+const family = isIPv6(host) ? 'udp6' : 'udp4'
 if (verb === 'serve') serve(Number(port))
 else await ask(Number(port))
 
@@ -22,7 +23,7 @@ function serve(at: number): void {
     const line = `${socket.remoteAddress}\n`
     socket.on('data', (data) => socket.write(line.repeat(data.length)))
   }).listen(at, host)
-  const udp = createSocket('udp4')
+  const udp = createSocket(family)
   udp.on('message', (_, from) => udp.send(from.address, from.port, from.address))
   udp.bind(at, host, () => process.stdout.write('ready\n'))
 }
@@ -58,7 +59,7 @@ async function askPackets(at: number, signal: AbortSignal): Promise<Answers['pac
   const sources = new Set<string>()
   let [asked, answered] = [0, 0]
   while (!signal.aborted) {
-    const socket = createSocket('udp4')
+    const socket = createSocket(family)
     socket.on('message', (data) => {
       answered++
       sources.add(data.toString())
@@ -68,14 +69,14 @@ async function askPackets(at: number, signal: AbortSignal): Promise<Answers['pac
     socket.on('error', () => {})
     socket.send('?', at, host)
     asked++
-    await sleep(20)
+    await sleep(10)
   }
   await untilOver(() => answered === asked)
   return { asked, answered, sources: [...sources] }
 }
 
-/** What takes five seconds is lost. */
+/** What takes three seconds is lost. */
 async function untilOver(isOver: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 3_000
   while (!isOver() && Date.now() < deadline) await sleep(20)
 }

@@ -8,7 +8,8 @@ import { nth } from './support.ts'
 
 const probe = join(import.meta.dirname, 'takeover-probe.ts')
 /** The world outside, which knows no way to a container's address. */
-const world = ['10.100.0.254', '7000'] as const
+const worlds = ['10.100.0.254', 'fd00:100::fe'] as const
+const port = '7000'
 
 /** What `takeover-probe.ts ask` got; `sources` are the addresses that the world saw. */
 export interface Answers {
@@ -37,22 +38,18 @@ export interface Traffic {
 }
 
 /**
- * Starts echo requests, 100 a second, both ways and in every family, and from `one` a TCP flow and
- * new UDP flows to the world, masqueraded as its host. All have had answers when this returns.
+ * Starts echo requests, 100 a second, both ways, and from `one` a TCP flow and new UDP flows to the
+ * world, masqueraded as its host; all in every family. They have had answers when this returns.
  */
 export async function startTraffic(
   t: ExecutionContext,
   [one, other]: readonly [Station, Station],
 ): Promise<Traffic> {
-  const { lab, publicIP } = one.pod.host
-  const server = startAt(lab.switch, [process.execPath, probe, 'serve', ...world], {
-    logFile: `${lab.directory}/world.log`,
-  })
-  await until('the world to listen', () => server.log().includes('ready'), { timeoutMs: 20_000 })
+  const askers: Asker[] = []
+  for (const [i, world] of worlds.slice(0, one.addresses.length).entries()) {
+    askers.push(await startAsking(one.pod, world, i))
+  }
   const pings = [...pingFrom(one, other), ...pingFrom(other, one)]
-  const asking = startAt(one.pod, [process.execPath, probe, 'ask', ...world], {
-    logFile: `${lab.directory}/ask.log`,
-  })
   const traffic: Traffic = {
     async goOn() {
       for (const ping of pings) {
@@ -63,23 +60,46 @@ export async function startTraffic(
     async stopAndCheck() {
       await traffic.goOn()
       for (const ping of pings) await ping.stop('SIGINT')
-      await asking.stop()
       for (const ping of pings) {
         const { sent, lost } = countLosses(ping.log())
         const title = ping.log().split('\n', 1)[0]
         t.log(`${title}: ${sent} sent, ${lost} lost`)
         t.is(lost, 0, title)
       }
-      const { flow, packets } = JSON.parse(nth(asking.log().split('\n'), 1)) as Answers
-      t.log(`masqueraded: ${flow.answered} lines of a flow, ${packets.answered} packets answered`)
-      t.deepEqual(flow, { ...flow, answered: flow.asked, error: '', sources: [publicIP] })
-      t.deepEqual(packets, { ...packets, answered: packets.asked, sources: [publicIP] })
+      for (const asker of askers) await checkAnswers(t, asker)
     },
   }
-  const isAnswered = () => asking.log().includes('answered')
-  await until('the world to answer', isAnswered, { timeoutMs: 20_000 })
   await traffic.goOn()
   return traffic
+}
+
+interface Asker {
+  readonly program: Background
+  /** The address that the world is to see. */
+  readonly source: string
+}
+
+/** Asks the world, which is made to listen; returns when it has answered once. */
+async function startAsking(pod: Pod, world: string, family: number): Promise<Asker> {
+  const { lab, publicIP, publicIPv6 } = pod.host
+  const server = startAt(lab.switch, [process.execPath, probe, 'serve', world, port], {
+    logFile: `${lab.directory}/world-${family}.log`,
+  })
+  await until('the world to listen', () => server.log().includes('ready'), { timeoutMs: 20_000 })
+  const program = startAt(pod, [process.execPath, probe, 'ask', world, port], {
+    logFile: `${lab.directory}/ask-${family}.log`,
+  })
+  const isAnswered = () => program.log().includes('answered')
+  await until(`${world} to answer`, isAnswered, { timeoutMs: 20_000 })
+  return { program, source: family === 0 ? publicIP : publicIPv6 }
+}
+
+async function checkAnswers(t: ExecutionContext, { program, source }: Asker): Promise<void> {
+  await program.stop()
+  const { flow, packets } = JSON.parse(nth(program.log().split('\n'), 1)) as Answers
+  t.log(`seen as ${source}: ${flow.answered} lines of a flow, ${packets.answered} packets answered`)
+  t.deepEqual(flow, { ...flow, answered: flow.asked, error: '', sources: [source] })
+  t.deepEqual(packets, { ...packets, answered: packets.asked, sources: [source] })
 }
 
 function pingFrom({ pod }: Station, { addresses }: Station): Background[] {

@@ -50,7 +50,7 @@ const away = { vxlan: 'drop', 'host-gw': 'reject with tcp reset' } as const
 
 for (const type of ['vxlan', 'host-gw'] as const) {
   testPrevious(
-    `heddled with ${type}: an upgrade under traffic loses nothing and changes nothing in the kernel`,
+    `heddled with ${type}: an upgrade and the way back under traffic lose nothing and change nothing in the kernel`,
     async (t) => {
       const { host, store, daemon, traffic, nothingChanged } = await scene(t, type, previousProgram)
       t.is(await daemon.stop(), 0)

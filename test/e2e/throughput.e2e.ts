@@ -17,7 +17,7 @@ testWith('iperf3', '/usr/sbin/nft')(
       t.deepEqual(await dump(nth(hosts, at)), await dump(nth(remade, at)))
     }
     const [line, other] = [await layLine(hosts), await layLine(remade)]
-    const pairs = { least: 3, most: 20 }
+    const pairs = { least: 3, most: 40 }
     const share = await compareLines(line, other, { seconds: 1, pairs, enough: 0.97 })
     t.log(`${share.median.toFixed(3)} of what goes through by hand, ${share.ratios.length} pairs`)
     t.true(share.median >= 0.9, share.ratios.join(' '))

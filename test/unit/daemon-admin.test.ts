@@ -356,6 +356,23 @@ test('POST /config/judge judges by what is in force, whatever the store has mean
   t.deepEqual(refused.warnings, ['unknown key "odd" for backend vxlan'])
 })
 
+test('POST /config/judge thinks of the other hosts too', async (t) => {
+  const { store, ask } = await site(t)
+  // Outside before and after.
+  await store.create(`${prefix}/subnets/10.9.9.0-24`, formatLeaseValue(attrs('10.0.0.9')))
+  const judge = async (more: object) => {
+    const text = JSON.stringify({ ...JSON.parse(config), ...more })
+    return (await ask('POST', '/config/judge', { text })).body as ConfigVerdict
+  }
+  t.is((await judge({ SubnetMax: '10.5.9.0' })).kind, 'live')
+  // 10.5.1.0/24, which this host has, fits.
+  t.deepEqual(await judge({ SubnetMax: '10.5.1.0' }), {
+    kind: 'refused',
+    reason: 'it leaves out 10.5.2.0/24 of 10.0.0.2: those hosts keep the old one',
+    warnings: [],
+  })
+})
+
 test('PUT /config writes over what was read and nothing else, and nothing that cannot be used', async (t) => {
   const { store, ask, refusal } = await site(t)
   const { revision, text } = (await ask('GET', '/config')).body as ConfigAnswer

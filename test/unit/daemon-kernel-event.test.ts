@@ -6,11 +6,13 @@ import {
   type VxlanDevice,
 } from '../../daemon/backend/kernel-state.ts'
 import { planDevice } from '../../daemon/devices.ts'
-import { Doubts } from '../../daemon/doubts.ts'
+import { Doubts, leasesOn } from '../../daemon/doubts.ts'
 import { type EventContext, type Finding, judgeEvent } from '../../daemon/kernel-event.ts'
-import { parseAddress } from '../../ip/address.ts'
+import type { Lease } from '../../daemon/lease.ts'
+import { type Address, type Family, parseAddress } from '../../ip/address.ts'
+import type { ByFamily } from '../../ip/by-family.ts'
 import { parseMac } from '../../ip/mac.ts'
-import { parsePrefix } from '../../ip/prefix.ts'
+import { type Prefix, parsePrefix } from '../../ip/prefix.ts'
 import type { InterfaceAddress } from '../../netlink/address.ts'
 import type { KernelEvent } from '../../netlink/events.ts'
 import type { Link } from '../../netlink/link.ts'
@@ -197,10 +199,35 @@ test('Doubts: the last event about an entry counts', (t) => {
   t.false(doubts.any)
 })
 
+test('leasesOn() finds the peers whose packets a way may carry', (t) => {
+  const lease = (publicIP: ByFamily<Address>) => ({ attrs: { publicIP } }) as Lease
+  const leases = new Map([
+    ['one', lease({ 4: ip('192.168.0.2') })],
+    ['two', lease({ 4: ip('192.168.1.2'), 6: ip('fd00::2') })],
+    ['six', lease({ 6: ip('fd00::3') })],
+  ])
+  const on = (...ways: (Prefix | Family)[]) => [...leasesOn(ways, leases).keys()]
+  t.deepEqual(on(prefix('192.168.0.0/24')), ['one'])
+  t.deepEqual(on(prefix('192.168.0.2/32'), prefix('fd00::3/128')), ['one', 'six'])
+  t.deepEqual(on(prefix('192.168.0.0/16')), ['one', 'two'])
+  t.deepEqual(on(prefix('0.0.0.0/0')), ['one', 'two'])
+  t.deepEqual(on(prefix('::/0')), ['two', 'six'])
+  t.deepEqual(on(6), ['two', 'six'])
+  t.deepEqual(on(prefix('10.0.0.0/8'), prefix('fd00::4/128')), [])
+})
+
+test('judgeEvent() sees a size or a source that somebody gave a route of ours', (t) => {
+  t.true(trouble({ kind: 'route', gone: false, route: { ...kernelRoute, mtu: 1200 } }))
+  const source = ip('10.5.1.1')
+  t.true(trouble({ kind: 'route', gone: false, route: { ...kernelRoute, source } }))
+})
+
 test('Doubts: many ways are all ways', (t) => {
   const doubts = new Doubts()
-  for (let n = 0; n < 200; n++) doubts.take({ kind: 'paths', to: prefix(`172.16.${n}.0/24`) })
-  t.true(doubts.paths.length < 100)
+  for (let n = 0; n < 11_000; n++) {
+    doubts.take({ kind: 'paths', to: prefix(`10.${n >> 8}.${n & 255}.0/24`) })
+  }
+  t.true(doubts.paths.length < 11_000)
   t.true(doubts.paths.includes(4) && doubts.paths.includes(6))
 })
 

@@ -115,6 +115,17 @@ test('a node that starts again lists the leases once and reads none by itself bu
   t.deepEqual(store.calls, { get: 2, list: 1, create: 0, put: 1, delete: 0, watch: 1 })
 })
 
+test('a new node lists the leases once, and reads on from there for who came meanwhile', async (t) => {
+  const store = new MemoryStore()
+  await start(t, store, claim(2))
+  Object.assign(store.calls, { list: 0, create: 0, put: 0, delete: 0, watch: 0 })
+  const node = await start(t, store, claim(1))
+  await until(() => store.calls.watch === 2)
+  const { list, create, put, delete: deleted } = store.calls
+  t.deepEqual({ list, create, put, deleted }, { list: 1, create: 1, put: 0, deleted: 0 })
+  t.is(node.manager.peers.size, 1)
+})
+
 test('update() writes the lease anew under the same key, lists nothing and asks nobody', async (t) => {
   const store = new MemoryStore()
   const node = await start(t, store, claim(1))
@@ -251,7 +262,7 @@ test('what changed while a watch was broken is seen whole: address, data, coming
   await write(store, a, lease('172.16.0.1', '02:00:00:00:00:01'), 3600)
   await write(store, b, lease('172.16.0.2', '02:00:00:00:00:02'), 3600)
   const node = await start(t, store, claim(1))
-  await until(() => store.calls.watch === 1)
+  await until(() => store.calls.watch === 2)
   await write(store, a, lease('172.16.0.1', '02:00:00:00:00:99'), 3600)
   await until(() => node.peers.length === 1)
   node.peers.length = 0

@@ -1,7 +1,14 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { openNotifier } from '../../daemon/notify.ts'
+import { StatusBoard } from '../../daemon/status-board.ts'
+import { StatusFile } from '../../daemon/subnet-file.ts'
+import { newTelemetry } from '../../daemon/telemetry.ts'
 import { silent } from '../../log/logger.ts'
+import { remembering } from '../../log/recent.ts'
 
 const env = { NOTIFY_SOCKET: '/run/systemd/notify' }
 
@@ -56,3 +63,24 @@ for (const more of [{}, { WATCHDOG_USEC: '' }, { WATCHDOG_USEC: '4000', WATCHDOG
     t.deepEqual(told, [])
   })
 }
+
+test('StatusBoard.onPublish() tells what is waited for', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'heddle-board-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const subnetFile = join(folder, 'subnet.env')
+  const log = remembering(silent)
+  const board = new StatusBoard(
+    {
+      ...{ version: '0', instance: 'default', nodeId: 'n', subnetFile, log },
+      ...{ store: { name: 'etcd:x', local: false }, telemetry: newTelemetry() },
+      clock: () => ({ boot: 0, wall: 0 }),
+    },
+    new StatusFile(subnetFile, silent),
+  )
+  const lines: string[] = []
+  board.onPublish((line) => lines.push(line))
+  board.waitFor('eth0 has no IPv4 address')
+  board.waitFor(undefined)
+  board.publish()
+  t.deepEqual(lines, ['starting', 'waiting: eth0 has no IPv4 address', 'starting'])
+})

@@ -154,6 +154,21 @@ test('planRepair() puts an IPv6 route before a stranger’s by its metric, as lo
   t.deepEqual(blocked.operations, [])
 })
 
+test('planChanges() gives an IPv6 gateway a way over the tunnel while it takes the direct way’s place', (t) => {
+  const destination = prefix('fc00:0:0:5::/64')
+  const before = ourRoute(destination, { gateway: ip('fd00::2'), device: 'eth0', onlink: false })
+  const gateway = ip('fc00:0:0:5::')
+  const after = ourRoute(destination, { gateway, device: 'flannel-v6.1', onlink: true })
+  t.deepEqual(show(planChanges([{ before, after }])), [
+    'add route fc00:0:0:5::/128 dev flannel-v6.1 proto 104',
+    'replace route fc00:0:0:5::/64 via fc00:0:0:5:: dev flannel-v6.1 onlink proto 104',
+    'delete route fc00:0:0:5::/128 dev flannel-v6.1 proto 104',
+  ])
+  t.deepEqual(show(planChanges([{ before: after, after: before }])), [
+    'replace route fc00:0:0:5::/64 via fd00::2 dev eth0 proto 104',
+  ])
+})
+
 test('planRepair() removes a stale address before it adds routes, and after another one came', (t) => {
   const address = (n: number): Entry => ({
     kind: 'address',

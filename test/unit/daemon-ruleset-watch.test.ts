@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava'
-import type { Outcome } from '../../daemon/rules.ts'
+import type { Outcome } from '../../daemon/rules-look.ts'
 import { type Concern, concernsOf, RulesetWatch } from '../../daemon/ruleset-watch.ts'
 import type { Connection } from '../../netlink/connection.ts'
 import { NetlinkError } from '../../netlink/errors.ts'
@@ -86,6 +86,28 @@ test('RulesetWatch: somebody else’s transactions are no reason to look even wh
   for (let i = 0; i < 5; i++) watch.onEvents(ruleset.change('somebody’s'))
   await pause()
   t.deepEqual(ruleset.looks, ['own', 'plugin'])
+})
+
+test('RulesetWatch: looks a second after elements of the plugin’s went, once for many', async (t) => {
+  const { ruleset, watch } = watchFor(t)
+  await pause()
+  for (let i = 0; i < 5; i++) {
+    watch.onEvents(ruleset.change('heddle-cni', { kind: 'element', gone: true }))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  t.deepEqual(ruleset.looks, ['own', 'plugin'])
+  for (let tries = 0; ruleset.looks.length < 3 && tries < 30; tries++) await pause()
+  await pause()
+  t.deepEqual(ruleset.looks, ['own', 'plugin', 'plugin'])
+})
+
+test('RulesetWatch: looks at elements that came when it is time to', async (t) => {
+  const { ruleset, watch } = watchFor(t, 600)
+  await pause()
+  watch.onEvents(ruleset.change('heddle-cni', { kind: 'element', gone: false }))
+  await pause()
+  await pause()
+  t.deepEqual(ruleset.looks.slice(2), ['plugin'])
 })
 
 test('RulesetWatch: tells of each time that rules had to be written again', async (t) => {

@@ -83,4 +83,6 @@ test('remembering() passes all on, and keeps the newest warnings and errors, eac
   for (let i = 0; i < 100; i++) recent.error(`error ${i}`)
   t.is(recent.recent.length, 20)
   t.is(recent.recent.at(-1)?.message, 'error 99')
+  recent.error('long', { value: 'x'.repeat(100_000) })
+  t.is(recent.recent.at(-1)?.message.length, 1_000)
 })

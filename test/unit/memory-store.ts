@@ -11,6 +11,7 @@ import {
 /** A store in memory for tests: nothing expires, and it can be away, cut off and set back. */
 export class MemoryStore implements Store {
   readonly name = 'memory'
+  readonly isOrdered?: true
   clusterId = 'one'
   /** Every call fails while set. */
   isAway = false
@@ -22,6 +23,10 @@ export class MemoryStore implements Store {
   /** A change ends every watch from before it with `resync`. */
   #era = 0
   readonly #watches = new Set<Alarm>()
+
+  constructor({ isOrdered = true } = {}) {
+    if (isOrdered) this.isOrdered = true
+  }
 
   async get(key: string): Promise<Entry | undefined> {
     this.#call('get')
