@@ -35,8 +35,10 @@ const LONGEST = 1_000
 
 /** Messages quote what anybody may have written: they are for a terminal, and for one look. */
 function readable(message: string): string {
-  const text = message.length > LONGEST ? `${message.slice(0, LONGEST)}…` : message
-  return text.replace(/\p{Cc}/gu, (character) =>
-    character === '\n' ? ' ' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  const text = message
+    .slice(0, LONGEST + 1)
+    .replace(/\p{Cc}/gu, (character) =>
+      character === '\n' ? ' ' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    )
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
 }

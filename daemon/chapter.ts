@@ -19,7 +19,7 @@ import {
   tryUplinks,
 } from './start.ts'
 import type { Current } from './subnet-manager.ts'
-import { NotYet, untilThere } from './wait.ts'
+import { NotYet, orAborted, untilThere } from './wait.ts'
 
 /** What one session works with. */
 export interface Chapter extends Situation {
@@ -84,7 +84,8 @@ export async function nextChapter(
 ): Promise<Chapter> {
   const { log, telemetry, board } = host
   const isConfig = next.found !== before.found
-  const chapter = await tryNext(host, before, next, tools)
+  const chapter = await orAborted(tryNext(host, before, next, tools), tools.signal)
+  if (!chapter) return before
   if (typeof chapter !== 'string') {
     if (isConfig) {
       telemetry.configChanges.add('applied')

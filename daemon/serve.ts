@@ -10,6 +10,7 @@ import { openWhenWritable } from './open-host.ts'
 import { Session } from './session.ts'
 import type { Settings } from './settings.ts'
 import { SituationWatch } from './situation.ts'
+import { orAborted } from './wait.ts'
 
 /** What a run of the daemon is given. */
 export interface ServeInput {
@@ -59,7 +60,8 @@ async function run(host: Host, input: ServeInput, stack: AsyncDisposableStack): 
   const isOver = (): void => over.abort()
   const work = [
     chapters(host, { ...input, signal: either }, { watch, relay, stack }).finally(isOver),
-    watch.follow(either).finally(isOver),
+    // A store that does not answer holds up no end.
+    orAborted(watch.follow(either), either).finally(isOver),
     host.files.keep(either, () => host.board.publish()).finally(isOver),
   ] as const
   // What they work with is there until all have ended.

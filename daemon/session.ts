@@ -11,7 +11,7 @@ import { memoryPath, writeMemory } from './memory-file.ts'
 import { Network } from './network.ts'
 import type { Situation, SituationWatch } from './situation.ts'
 import { tryLease } from './start.ts'
-import { NotYet } from './wait.ts'
+import { NotYet, orAborted } from './wait.ts'
 
 export interface SessionInput extends Chapter {
   readonly watch: SituationWatch
@@ -205,14 +205,6 @@ class Ending implements Disposable {
   [Symbol.dispose](): void {
     this.#outside.removeEventListener('abort', this.#abort)
   }
-}
-
-/** Waits for work to end, or to be no longer waited for. */
-async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  signal.addEventListener('abort', () => resolve(undefined))
-  if (signal.aborted) resolve(undefined)
-  await Promise.race([work, promise])
 }
 
 function sameSubnets(a: ByFamily<Prefix>, b: ByFamily<Prefix>): boolean {

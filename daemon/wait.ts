@@ -28,8 +28,8 @@ export async function untilThere<T>(
   const often = limited(log)
   let last: string | undefined
   for (let tries = 0; !signal.aborted; tries++) {
-    const result = await attempt()
-    if (signal.aborted) return undefined
+    const result = await orAborted(Promise.resolve(attempt()), signal)
+    if (signal.aborted || result === undefined) return undefined
     if (!(result instanceof NotYet)) {
       board.waitFor(undefined)
       return result
@@ -41,6 +41,19 @@ export async function untilThere<T>(
     await sleep(PAUSE_MS, signal)
   }
   return undefined
+}
+
+/** What comes of the work; undefined on abort, though it may go on for a while. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const abort = (): void => resolve(undefined)
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 export interface WaitTools {

@@ -16,9 +16,13 @@ const raw = join(import.meta.dirname, '../../test/e2e/netlink-bulk.ts')
 /** A plan without the place of the store, which is the lab's etcd. */
 type Task = Plan extends infer P ? (P extends Plan ? Omit<P, 'url'> : never) : never
 
-/** An etcd in the lab with a network in it that has room for all those leases. */
+/**
+ * An etcd in the lab with a network in it that has room for all those leases. The daemon's own is
+ * behind them, where none of them comes to lie over it.
+ */
 export function openWideStore(lab: Lab): Promise<LabStore> {
-  return openStore(lab, 'etcd', { ...networkConfig({ Type: 'vxlan' }), Network: network })
+  const room = { Network: network, SubnetMin: '10.255.0.0', SubnetMax: '10.255.255.0' }
+  return openStore(lab, 'etcd', { ...networkConfig({ Type: 'vxlan' }), ...room })
 }
 
 /** Writes leases from a host of the lab, and sees in its kernel what comes of it. */

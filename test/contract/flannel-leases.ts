@@ -31,7 +31,7 @@ type Body = (t: ExecutionContext, scene: Scene) => Promise<void>
  */
 export function testFlannelLeases(name: string, lab: StoreLab): void {
   const run = (body: Body) => async (t: ExecutionContext) => {
-    t.timeout(60_000)
+    t.timeout(110_000)
     await using store = lab.open()
     prefixes += 1
     await body(t, { store, prefix: `/flannel/${process.pid}-${prefixes}`, lab })
@@ -194,12 +194,12 @@ const scenarios: Readonly<Record<string, Body>> = {
   },
 
   async TestRenewLease(t, scene) {
-    const made = manager(scene, 3)
+    const made = manager(scene, 8)
     const { lease } = await made.acquire(claim('1.1.1.1'), never)
     const path = `${scene.prefix}/subnets/${lease.key}`
     const before = some(await scene.store.get(path))
     await using _ = start(made)
-    await sleep(5_000)
+    await sleep(12_000)
     const after = some(await scene.store.get(path))
     t.true(after.revision > before.revision)
     t.deepEqual([after.value, after.leased], [before.value, true])

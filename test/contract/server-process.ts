@@ -36,7 +36,9 @@ export function serverProcess({ name, command, isReady }: ServerSpec): ServerPro
     folder,
     async start() {
       const output = openSync(log, 'a')
-      child = spawn(file, args, { stdio: ['ignore', output, output], cwd: folder })
+      // Ends with us, also when the test runner ends us at a timeout.
+      const words = ['--pdeathsig', 'KILL', file, ...args]
+      child = spawn('setpriv', words, { stdio: ['ignore', output, output], cwd: folder })
       closeSync(output)
       const deadline = Date.now() + READY_MS
       while (!(await isReady().catch(() => false))) {

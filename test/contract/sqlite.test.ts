@@ -13,6 +13,8 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }))
 const path = join(folder, 'made', 'store.db')
 
 const lab: StoreLab = {
+  // Every call blocks this process while the disk writes, and some tests write much.
+  define: test.serial,
   choice: () => ({ sqlite: path }),
   open: () => openSqliteStore(path, silent),
   async compact(store) {

@@ -44,7 +44,7 @@ function declare(name: string, lab: StoreLab): (title: string, body: Body) => vo
   return (title, body) => {
     const define: Define = lab.define ?? test
     define(`${name}: ${title}`, async (t) => {
-      t.timeout(60_000)
+      t.timeout(110_000)
       await using store = lab.open()
       await body(t, store, uniquePrefix())
     })
@@ -263,16 +263,16 @@ function testTimeToLive(name: string, lab: StoreLab): void {
   check('put() begins a new time to live, or none', async (t, store, prefix) => {
     const { revision } = await store.list(prefix)
     const watching = record(store, prefix, revision)
-    let renewed = some(await store.create(`${prefix}renewed`, '0', { ttlSeconds: 6 }))
-    const made = some(await store.create(`${prefix}kept`, '0', { ttlSeconds: 6 }))
+    let renewed = some(await store.create(`${prefix}renewed`, '0', { ttlSeconds: 8 }))
+    const made = some(await store.create(`${prefix}kept`, '0', { ttlSeconds: 8 }))
     const kept = some(await store.put(`${prefix}kept`, '1', made.revision))
     t.false(kept.leased)
     for (const value of ['1', '2']) {
-      await sleep(3500)
+      await sleep(5000)
       const { key, revision: expected } = renewed
-      renewed = some(await store.put(key, value, expected, { ttlSeconds: 6 }))
+      renewed = some(await store.put(key, value, expected, { ttlSeconds: 8 }))
     }
-    await watching.until(isDelete(`${prefix}renewed`))
+    await watching.until(isDelete(`${prefix}renewed`), 30_000)
     t.is((await store.get(`${prefix}kept`))?.value, '1')
     t.deepEqual(seen(watching.events, `${prefix}renewed`), ['0', '1', '2', 'deleted'])
     t.is(seen(watching.events, `${prefix}kept`).at(-1), '1')
@@ -401,7 +401,7 @@ function testWatchEnds(name: string, lab: StoreLab): void {
 
   const define: Define = lab.compact ? test.serial : (lab.define ?? test)
   define(`${name}: watch() of a forgotten revision asks for a resync`, async (t) => {
-    t.timeout(60_000)
+    t.timeout(110_000)
     const prefix = uniquePrefix()
     await using store = lab.open()
     const first = some(await store.create(`${prefix}a`, 'one'))
@@ -425,7 +425,7 @@ function testWatchEnds(name: string, lab: StoreLab): void {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 30_000
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('it does not come about')
     await sleep(50)

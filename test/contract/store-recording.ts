@@ -20,7 +20,7 @@ export function record(store: Store, prefix: string, from: number): Recording {
   return {
     events,
     ended,
-    async until(matches, timeoutMs = 10_000) {
+    async until(matches, timeoutMs = 30_000) {
       const deadline = Date.now() + timeoutMs
       for (;;) {
         const found = events.find(matches)

@@ -66,7 +66,9 @@ test('a lease that is given back ends the daemon, and the next host may have the
   const [host, peer] = [nth(hosts, 0), nth(hosts, 1)]
   const { subnet } = readLease(host)
   await runAt(host, [join(dist, 'heddlectl'), 'lease', 'release'])
-  t.is(await nth(cluster.daemons, 0).ended, 0)
+  const daemon = nth(cluster.daemons, 0)
+  await until('the daemon to end', () => !daemon.running(), soon)
+  t.is(await daemon.ended, 0)
   t.regex(statusFile(host).error ?? '', /was given back on request/)
   t.true(existsSync(hostFile(host, subnetFile)))
   const refused = await t.throwsAsync(cni(await addPod(host, 'new'), 'ADD', pluginConf))

@@ -13,7 +13,7 @@ import { attachAll, hostsFor, nth } from './support.ts'
 
 const ADDRESS = '10.100.0.254'
 const CONFIG_KEY = '/coreos.com/network/config'
-const LEASE_SECONDS = 8
+const LEASE_SECONDS = 12
 
 /** A real server beyond a lab's switch, and its own command line. */
 interface Server {
@@ -106,7 +106,7 @@ async function serveThreeHosts(
   t.true(await knows(dead))
   await nth(daemons, 2).stop('SIGKILL')
   await until('the lease of a dead host to expire', async () => !(await knows(dead)), {
-    timeoutMs: 40_000,
+    timeoutMs: 60_000,
     everyMs: 500,
   })
   t.true(await knows(nth(subnets, 1)), 'a lease that is renewed stays')
