@@ -33,7 +33,7 @@ export class PluginRules {
   constructor(input: PluginRulesInput) {
     this.#input = input
     this.#log = limited(input.log)
-    const words = { whose: 'containers’ firewall', failure: 'rules of containers not written' }
+    const words = { whose: 'containers’ firewall:', failure: 'rules of containers not written' }
     this.#look = new RulesLook(words, this.#log)
   }
 

@@ -34,7 +34,7 @@ export class RulesLook {
       // Somebody loads rules one by one; the next look comes soon.
       if (isErrno(error, 'EINTR') && ++this.#interruptions < TOLD_INTERRUPTIONS) return 'failed'
       const { whose, failure } = this.#words
-      const problem = `${whose}: ${error instanceof Error ? error.message : String(error)}`
+      const problem = `${whose} ${error instanceof Error ? error.message : String(error)}`
       if (problem !== this.#problem) this.#log.error(failure, { error: problem })
       this.#problem = problem
       return 'failed'

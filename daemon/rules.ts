@@ -31,7 +31,7 @@ export class Rules {
     this.#connection = connection
     this.#input = input
     this.#log = limited(log)
-    const words = { whose: 'firewall', failure: 'firewall rules not written' }
+    const words = { whose: 'firewall:', failure: 'firewall rules not written' }
     this.#look = new RulesLook(words, this.#log)
   }
 

@@ -10,7 +10,7 @@ function look() {
     ...silent,
     error: (message, fields) => told.push(`${message} ${fields?.['error']}`),
   }
-  return { told, it: new RulesLook({ whose: 'firewall', failure: 'not written' }, log) }
+  return { told, it: new RulesLook({ whose: 'firewall:', failure: 'not written' }, log) }
 }
 
 const failing = (errno: number) => () => {
