@@ -140,7 +140,7 @@ async function readAnswer(response: IncomingMessage): Promise<ConsulAnswer> {
   for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk)
   return {
     status: response.statusCode ?? 0,
-    index: Number(response.headers['x-consul-index'] ?? 0),
+    index: Number(response.headers['x-consul-index']) || 0,
     body: Buffer.concat(chunks).toString(),
   }
 }

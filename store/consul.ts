@@ -12,7 +12,8 @@ import { checkTlsFiles } from './tls-files.ts'
  * Throws `StoreError` for options that cannot work.
  *
  * A key loses its first slash, as in Consul's own tools, and its value is there as it is. The time
- * to live is kept in the flags: their last eight decimal digits are its seconds, 0 for none.
+ * to live is kept in the flags, in decimal: our four digits, four that differ from write to write,
+ * and eight of seconds, 0 for none. A key with other flags is somebody else's and does not expire.
  */
 export function openConsulStore(options: ConsulOptions, root: string, log: Logger): Store {
   const name = `consul:${options.endpoints.join(',')}`
@@ -41,13 +42,9 @@ interface Pair {
 const NO_KEY = '.heddle-no-such-key'
 
 const TTL_RANGE = 100_000_000
-/** The product is exact as a number. */
-const MARKER_RANGE = 90_000_000
-
-interface TxnAnswer {
-  readonly Results: readonly { readonly KV: Pair }[] | null
-  readonly Errors: readonly { readonly What: string }[] | null
-}
+const MARKER_RANGE = 10_000
+/** `HD` in ASCII: whoever sets flags of their own must not have their keys deleted. */
+const OUR_DIGITS = 7268
 
 class ConsulKeyspace implements Keyspace {
   readonly name: string
@@ -125,8 +122,8 @@ class ConsulKeyspace implements Keyspace {
       repeatable: true,
       ...(wait && { waitMs: LONGEST_WAIT_MS, signal: wait.signal }),
     })
-    const pairs = status === 404 ? [] : (this.#parse(body) as readonly Pair[])
-    if (!Array.isArray(pairs)) throw this.#rubbish(body)
+    const pairs = status === 404 ? [] : this.#parse(body)
+    if (!isListOf(pairs, isPair)) throw this.#rubbish(body)
     const entries = pairs.map(storedOf).filter(({ key }) => key.startsWith(prefix))
     // An index of 0 would be answered at once.
     return { entries, index: Math.max(index, 1) }
@@ -141,7 +138,10 @@ class ConsulKeyspace implements Keyspace {
     return (await this.#http.ask({ method: 'GET', path, repeatable: true })).index
   }
 
-  /** All of the operations or, as one of them does not find what it expects, none: `undefined`. */
+  /**
+   * All of the operations or, as one of them does not find what it expects, none: `undefined`. What
+   * each found or made, but for those that delete.
+   */
   async #transact(operations: readonly Operation[]): Promise<readonly Pair[] | undefined> {
     const answer: ConsulAnswer = await this.#http.ask({
       method: 'PUT',
@@ -149,9 +149,17 @@ class ConsulKeyspace implements Keyspace {
       body: JSON.stringify(operations.map((operation) => ({ KV: operation }))),
       repeatable: operations.every(({ Verb }) => Verb === 'get'),
     })
-    const { Results, Errors } = this.#parse(answer.body) as TxnAnswer
-    if (answer.status === 200) return (Results ?? []).map(({ KV }) => KV)
-    const text = Errors?.map(({ What }) => What).join('; ') ?? ''
+    const told = this.#parse(answer.body)
+    if (!isTxnAnswer(told)) throw this.#rubbish(answer.body)
+    if (answer.status === 200) {
+      const pairs = (told.Results ?? []).map(({ KV }) => KV)
+      const answered = operations.filter(({ Verb }) => Verb !== 'delete')
+      if (pairs.length === answered.length) return pairs
+      // What we may not read is left out of the answer, which is not to say that it is not there.
+      const keys = answered.map(({ Key }) => Key).join(', ')
+      throw new StoreError('denied', this.name, `Consul: permission denied to read ${keys}`)
+    }
+    const text = told.Errors?.map(({ What }) => What).join('; ') ?? ''
     if (/doesn't exist|index is stale|failed to check index|current modify index/.test(text)) {
       return undefined
     }
@@ -204,8 +212,50 @@ function pathOf(prefix: string): string {
   return plain.split('/').map(encodeURIComponent).join('/')
 }
 
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+function isListOf<T>(value: unknown, isOne: (one: unknown) => one is T): value is readonly T[] {
+  return Array.isArray(value) && value.every(isOne)
+}
+
+function isPair(value: unknown): value is Pair {
+  return (
+    isObject(value) &&
+    typeof value['Key'] === 'string' &&
+    (value['Value'] === null || typeof value['Value'] === 'string') &&
+    typeof value['Flags'] === 'number' &&
+    Number.isSafeInteger(value['ModifyIndex'])
+  )
+}
+
+interface TxnAnswer {
+  readonly Results?: readonly { readonly KV: Pair }[] | null
+  readonly Errors?: readonly { readonly What: string }[] | null
+}
+
+function isTxnAnswer(value: unknown): value is TxnAnswer {
+  if (!isObject(value)) return false
+  const { Results = null, Errors = null } = value
+  return (
+    ('Results' in value || 'Errors' in value) &&
+    (Results === null || isListOf(Results, isResult)) &&
+    (Errors === null || isListOf(Errors, isRefusal))
+  )
+}
+
+function isResult(value: unknown): value is { readonly KV: Pair } {
+  return isObject(value) && isPair(value['KV'])
+}
+
+function isRefusal(value: unknown): value is { readonly What: string } {
+  return isObject(value) && typeof value['What'] === 'string'
+}
+
 function storedOf({ Key, Value, Flags, ModifyIndex }: Pair): Stored {
-  const ttlSeconds = Flags % TTL_RANGE
+  const isOurs = Math.floor(Flags / TTL_RANGE / MARKER_RANGE) === OUR_DIGITS
+  const ttlSeconds = isOurs ? Flags % TTL_RANGE : 0
   return {
     key: `/${Key}`,
     value: Buffer.from(Value ?? '', 'base64').toString(),
@@ -215,6 +265,8 @@ function storedOf({ Key, Value, Flags, ModifyIndex }: Pair): Stored {
 }
 
 function flagsOf(ttlSeconds: number, marker: number): number {
-  if (ttlSeconds < TTL_RANGE) return (marker % MARKER_RANGE) * TTL_RANGE + ttlSeconds
+  if (ttlSeconds < TTL_RANGE) {
+    return (OUR_DIGITS * MARKER_RANGE + (marker % MARKER_RANGE)) * TTL_RANGE + ttlSeconds
+  }
   throw new RangeError(`Cannot use ${ttlSeconds} as a time to live: it is more than three years`)
 }

@@ -145,9 +145,15 @@ export class EtcdChannel {
 
   async #connectOnce(): Promise<EtcdConnection> {
     if (this.#closed) throw this.#closedError()
-    if (this.#connection?.isReady) {
-      await this.#authenticate(this.#connection)
-      return this.#connection
+    const before = this.#connection
+    if (before?.isReady) {
+      try {
+        await this.#authenticate(before)
+        return before
+      } catch (error) {
+        if (this.#closed || !isLost(error)) throw this.#explain(before, error)
+        this.#drop(before, error)
+      }
     }
     this.#connection?.close()
     this.#connection = undefined

@@ -7,6 +7,7 @@ import {
   keyRange,
   methods,
   prefixRange,
+  type TxnRequest,
   type TxnResponse,
 } from './etcd-messages.ts'
 import { type Change, entryOf, watchKeys } from './etcd-watch.ts'
@@ -54,6 +55,12 @@ interface Granted {
   readonly expiresAt: number
 }
 
+/** What came of a write. */
+interface Written {
+  readonly answer: TxnResponse
+  readonly granted: Granted | undefined
+}
+
 class EtcdStore implements Store {
   readonly name: string
   readonly isOrdered = true
@@ -86,21 +93,11 @@ class EtcdStore implements Store {
   }
 
   async create(key: string, value: string, options?: WriteOptions): Promise<Entry | undefined> {
-    const granted = await this.#grant(options)
-    try {
-      const answer = await this.#channel.call(methods.txn, {
-        compare: [{ target: COMPARE_VERSION, key, version: 0 }],
-        success: [{ put: { key, value, ...(granted && { lease: granted.id }) } }],
-      })
-      if (answer.succeeded) return written(key, value, answer, granted)
-    } catch (error) {
-      // Should the key have been written all the same, it must not go away with its lease.
-      const isOpen = error instanceof StoreError && error.reason === 'unavailable'
-      if (granted && !isOpen) void this.#revoke(granted.id)
-      throw error
-    }
-    if (granted) await this.#revoke(granted.id)
-    return undefined
+    const done = await this.#write(options, (lease) => ({
+      compare: [{ target: COMPARE_VERSION, key, version: 0 }],
+      success: [{ put: { key, value, ...lease } }],
+    }))
+    return done && written(key, value, done)
   }
 
   async put(
@@ -111,17 +108,13 @@ class EtcdStore implements Store {
   ): Promise<Entry | undefined> {
     // Revision 0 stands for a key that does not exist.
     if (expected < 1) return undefined
-    const granted = await this.#grant(options)
-    const answer = await this.#channel.call(methods.txn, {
+    const done = await this.#write(options, (lease) => ({
       compare: [{ target: COMPARE_MOD, key, modRevision: expected }],
-      success: [{ put: { key, value, prevKv: true, ...(granted && { lease: granted.id }) } }],
-    })
-    if (!answer.succeeded) {
-      if (granted) await this.#revoke(granted.id)
-      return undefined
-    }
-    await this.#retire(answer.responses?.[0]?.put?.prevKv?.lease)
-    return written(key, value, answer, granted)
+      success: [{ put: { key, value, prevKv: true, ...lease } }],
+    }))
+    if (!done) return undefined
+    await this.#retire(done.answer.responses?.[0]?.put?.prevKv?.lease)
+    return written(key, value, done)
   }
 
   async delete(key: string, expected: Revision): Promise<boolean> {
@@ -144,6 +137,28 @@ class EtcdStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
     this.#channel.close()
+  }
+
+  /** A write with an etcd lease of its own, which is not left behind when nothing is written. */
+  async #write(
+    options: WriteOptions | undefined,
+    request: (lease: { readonly lease?: bigint }) => TxnRequest,
+  ): Promise<Written | undefined> {
+    const granted = await this.#grant(options)
+    try {
+      const answer = await this.#channel.call(
+        methods.txn,
+        request(granted ? { lease: granted.id } : {}),
+      )
+      if (answer.succeeded) return { answer, granted }
+    } catch (error) {
+      // Should the key have been written all the same, it must not go away with its lease.
+      const isOpen = error instanceof StoreError && error.reason === 'unavailable'
+      if (granted && !isOpen) void this.#revoke(granted.id)
+      throw error
+    }
+    if (granted) await this.#revoke(granted.id)
+    return undefined
   }
 
   async #grant(options: WriteOptions | undefined): Promise<Granted | undefined> {
@@ -191,7 +206,7 @@ function newestOf(entries: readonly Entry[]): Change | undefined {
   return newest && { key: newest.key, revision: newest.revision, value: newest.value }
 }
 
-function written(key: string, value: string, answer: TxnResponse, granted?: Granted): Entry {
+function written(key: string, value: string, { answer, granted }: Written): Entry {
   const revision = answer.header?.revision ?? 0
   const expiresAt = granted && { expiresAt: granted.expiresAt }
   return { key, value, revision, leased: granted !== undefined, ...expiresAt }

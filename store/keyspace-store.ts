@@ -4,7 +4,7 @@ import type { Logger } from '../log/logger.ts'
 import type { Keyspace, Stored } from './keyspace.ts'
 import { Sightings } from './sightings.ts'
 import { machineClock } from './sqlite-clock.ts'
-import { copyOf, entryOf, newestOf, type State, takeUpdate } from './state-changes.ts'
+import { copyOf, entryOf, mergeStates, newestOf, type State, takeUpdate } from './state-changes.ts'
 import {
   type Entry,
   type Revision,
@@ -47,6 +47,9 @@ const MAX_PAUSE_MS = 5000
 /** All who watch see a key expire at once; the first of them to delete it spares the others that. */
 const REAP_SPREAD_MS = 300
 const REAP_RETRY_MS = 1000
+/** So often the store's id is asked for when it is neither there nor can be made. */
+const MAX_ID_TRIES = 20
+const ID_PAUSE_MS = 50
 
 class KeyspaceStore implements Store {
   readonly name: string
@@ -56,6 +59,8 @@ class KeyspaceStore implements Store {
   readonly #sightings: Sightings
   readonly #closing = new AbortController()
   #remembered: Remembered[] = []
+  /** Keys with a time to live that we have written and not deleted. */
+  readonly #ours = new Set<string>()
   /** Where the watches are. */
   readonly #places = new Set<Place>()
   #reapTimer: NodeJS.Timeout | undefined
@@ -78,6 +83,7 @@ class KeyspaceStore implements Store {
   }
 
   async list(prefix: string): Promise<Snapshot> {
+    const { moment } = this.#sightings
     const [clusterId, listing] = await Promise.all([this.#identify(), this.#keyspace.list(prefix)])
     const { entries } = listing
     const revision = newestOf(listing)
@@ -89,7 +95,7 @@ class KeyspaceStore implements Store {
       return this.list(prefix)
     }
     const seen = new Map(entries.map((one) => [one.key, one.revision]))
-    this.#sightings.missOthers(prefix, seen)
+    this.#sightings.missOthers(prefix, seen, moment)
     this.#remember({ prefix, revision, clusterId, state: { seen, written: new Map() } })
     return { entries: entries.map(entryOf), revision, clusterId }
   }
@@ -115,7 +121,9 @@ class KeyspaceStore implements Store {
 
   async delete(key: string, expected: Revision): Promise<boolean> {
     if (expected < 1 || (await this.#expired(key, expected))) return false
-    return this.#keyspace.remove(key, expected)
+    const isGone = await this.#keyspace.remove(key, expected)
+    if (isGone) this.#ours.delete(key)
+    return isGone
   }
 
   async *watch(prefix: string, from: Revision, signal: AbortSignal): AsyncGenerator<StoreEvent> {
@@ -179,9 +187,14 @@ class KeyspaceStore implements Store {
       }
       isFirst = false
       place.position = Math.max(place.position, newestOf(update))
-      const events = takeUpdate(place.state, update, place.position)
+      const how = { deletedAt: place.position, ours: this.#ours }
+      const events = takeUpdate(place.state, update, how)
       for (const stored of update.entries) this.#sightings.see(stored)
-      for (const event of events) if (event.type === 'delete') this.#sightings.miss(event.key)
+      for (const event of events) {
+        if (event.type !== 'delete') continue
+        this.#sightings.miss(event.key)
+        this.#ours.delete(event.key)
+      }
       this.#scheduleReaping()
       yield events
     }
@@ -189,8 +202,9 @@ class KeyspaceStore implements Store {
 
   /** The key, if it has not expired. */
   async #read(key: string): Promise<Stored | undefined> {
+    const { moment } = this.#sightings
     const stored = await this.#keyspace.read(key)
-    if (!stored) this.#sightings.miss(key)
+    if (!stored) this.#sightings.miss(key, moment)
     if (!stored) return undefined
     this.#sightings.see(stored)
     return (await this.#expired(key, stored.revision)) ? this.#read(key) : stored
@@ -216,6 +230,8 @@ class KeyspaceStore implements Store {
     if (revision === undefined) return undefined
     const stored = { ...written, revision }
     this.#sightings.see(stored)
+    if (ttlSeconds === undefined) this.#ours.delete(key)
+    else this.#ours.add(key)
     for (const { prefix, state } of [...this.#remembered, ...this.#places]) {
       if (key.startsWith(prefix) && !state.seen.has(key)) state.written.set(key, revision)
     }
@@ -225,17 +241,27 @@ class KeyspaceStore implements Store {
 
   /** The name of this store's history, given to it if it has none. */
   async #identify(): Promise<string> {
-    const stored = await this.#keyspace.read(this.#idKey)
-    if (stored) return stored.value
-    const value = randomUUID()
-    const made = await this.#keyspace.write({ key: this.#idKey, value }, 0)
-    return made === undefined ? this.#identify() : value
+    const key = this.#idKey
+    for (let attempt = 1; attempt <= MAX_ID_TRIES; attempt += 1) {
+      const stored = await this.#keyspace.read(key)
+      if (stored) return stored.value
+      const value = randomUUID()
+      // Else somebody was quicker, and the next look finds theirs.
+      if ((await this.#keyspace.write({ key, value }, 0)) !== undefined) return value
+      await sleep(ID_PAUSE_MS)
+    }
+    const text = `${this.name}: the key ${key} can be neither read nor made`
+    throw new StoreError('unavailable', this.name, text)
   }
 
   #remember(list: Remembered): void {
-    const isOther = (one: Remembered) =>
-      one.prefix !== list.prefix || one.revision !== list.revision
-    this.#remembered = [list, ...this.#remembered.filter(isOther)].slice(0, REMEMBERED_LISTS)
+    const { prefix, revision, clusterId, state } = list
+    const twin = this.#remembered.find((one) => one.prefix === prefix && one.revision === revision)
+    const others = this.#remembered.filter((one) => one !== twin)
+    // Of two histories nobody knows which one a watch from that revision means: neither.
+    const isSplit = twin !== undefined && twin.clusterId !== clusterId
+    const merged = twin ? { ...list, state: mergeStates(twin.state, state) } : list
+    this.#remembered = isSplit ? others : [merged, ...others].slice(0, REMEMBERED_LISTS)
   }
 
   #scheduleReaping(atLeastMs = 0): void {
@@ -247,7 +273,9 @@ class KeyspaceStore implements Store {
     this.#reapAtMs = atMs
     const spreadMs = Math.random() * REAP_SPREAD_MS
     // A timer cannot wait for longer than 24 days; it may look for nothing.
-    this.#reapTimer = setTimeout(() => void this.#reap(), Math.min(waitMs + spreadMs, 2 ** 31 - 1))
+    const delayMs = Math.min(waitMs + spreadMs, 2 ** 31 - 1)
+    const timer = setTimeout(() => void this.#reap(timer), delayMs)
+    this.#reapTimer = timer
   }
 
   #stopReaping(): void {
@@ -255,12 +283,14 @@ class KeyspaceStore implements Store {
     this.#reapTimer = undefined
   }
 
-  async #reap(): Promise<void> {
+  /** `timer`: what calls it. */
+  async #reap(timer: NodeJS.Timeout): Promise<void> {
     let pauseMs = 0
     try {
       for (const { key, revision } of this.#sightings.overdue()) {
+        const { moment } = this.#sightings
         await this.#keyspace.remove(key, revision)
-        this.#sightings.miss(key)
+        this.#sightings.miss(key, moment)
       }
       // Finds out when the next one expires.
       this.#sightings.overdue()
@@ -269,6 +299,8 @@ class KeyspaceStore implements Store {
       this.#log.debug('expired key not deleted yet', { error: text })
       pauseMs = REAP_RETRY_MS
     }
+    // All watches may have ended meanwhile, and another one set a timer of its own.
+    if (this.#reapTimer !== timer) return
     this.#reapTimer = undefined
     this.#scheduleReaping(pauseMs)
   }

@@ -1,6 +1,12 @@
 import type { Stored } from './keyspace.ts'
 import type { Revision } from './store.ts'
 
+interface Sighting {
+  readonly revision: Revision
+  readonly expiresMs: number
+  readonly moment: number
+}
+
 /**
  * When keys expire on a server that does not know of it: a revision that has been there for as long
  * as its time to live, counted on our own clock from when we first saw it, was not renewed in time.
@@ -8,7 +14,9 @@ import type { Revision } from './store.ts'
  */
 export class Sightings {
   readonly #bootMs: () => number
-  readonly #seen = new Map<string, { readonly revision: Revision; readonly expiresMs: number }>()
+  readonly #seen = new Map<string, Sighting>()
+  /** Counts what was seen. */
+  #moment = 0
   /** No key expires before. */
   #earliestMs = Number.POSITIVE_INFINITY
 
@@ -17,25 +25,32 @@ export class Sightings {
     this.#bootMs = bootMs
   }
 
+  /** To be had before a look, and given with what it misses: what is seen meanwhile is younger. */
+  get moment(): number {
+    return this.#moment
+  }
+
   /** Notes what is there now. */
   see({ key, revision, ttlSeconds }: Omit<Stored, 'value'>): void {
     if (ttlSeconds === undefined) this.#seen.delete(key)
     else if (this.#seen.get(key)?.revision !== revision) {
       const expiresMs = this.#bootMs() + ttlSeconds * 1000
-      this.#seen.set(key, { revision, expiresMs })
+      this.#moment += 1
+      this.#seen.set(key, { revision, expiresMs, moment: this.#moment })
       this.#earliestMs = Math.min(this.#earliestMs, expiresMs)
     }
   }
 
-  /** Notes that a key is gone. */
-  miss(key: string): void {
-    this.#seen.delete(key)
+  /** Notes that a key is gone, or was at this moment. */
+  miss(key: string, moment = this.#moment): void {
+    const seen = this.#seen.get(key)
+    if (seen && seen.moment <= moment) this.#seen.delete(key)
   }
 
-  /** Notes that under a prefix there is nothing but these keys. */
-  missOthers(prefix: string, present: { has(key: string): boolean }): void {
+  /** Notes that under a prefix there is nothing but these keys, or was not at this moment. */
+  missOthers(prefix: string, present: { has(key: string): boolean }, moment = this.#moment): void {
     for (const key of this.#seen.keys()) {
-      if (key.startsWith(prefix) && !present.has(key)) this.#seen.delete(key)
+      if (key.startsWith(prefix) && !present.has(key)) this.miss(key, moment)
     }
   }
 

@@ -13,6 +13,21 @@ export function copyOf({ seen, written }: State): State {
   return { seen: new Map(seen), written: new Map(written) }
 }
 
+/**
+ * What is known for sure when two looks with the same revision differ: where they do, an update
+ * tells what is there, or that nothing is.
+ */
+export function mergeStates(a: State, b: State): State {
+  const merged: State = { seen: new Map(), written: new Map([...a.written, ...b.written]) }
+  for (const [key, revision] of [...a.seen, ...b.seen]) {
+    const isSame = a.seen.get(key) === revision && b.seen.get(key) === revision
+    if (isSame) merged.seen.set(key, revision)
+    else merged.written.set(key, Math.max(revision, merged.written.get(key) ?? 0))
+  }
+  for (const key of merged.seen.keys()) merged.written.delete(key)
+  return merged
+}
+
 /** The newest revision of a listing. */
 export function newestOf({ entries, revision }: Listing): Revision {
   return entries.reduce((newest, one) => Math.max(newest, one.revision), revision)
@@ -21,10 +36,16 @@ export function newestOf({ entries, revision }: Listing): Revision {
 /**
  * The events between a state and an update, which the state is brought to. Puts come in order and
  * then deletes, whose revision nobody knows: it is given. `resync` alone when a key went back in
- * time.
+ * time, and when so much is missing that a list must be judged. `ours` has keys that this process
+ * keeps from expiring.
  */
-export function takeUpdate(state: State, update: Update, deletedAt: Revision): StoreEvent[] {
+export function takeUpdate(
+  state: State,
+  update: Update,
+  { deletedAt, ours }: { readonly deletedAt: Revision; readonly ours: ReadonlySet<string> },
+): StoreEvent[] {
   const { seen, written } = state
+  const known = seen.size + written.size
   const changed = update.entries.filter(({ key, revision }) => seen.get(key) !== revision)
   if (changed.some(({ key, revision }) => revision < (seen.get(key) ?? 0))) {
     return [{ type: 'resync' }]
@@ -34,6 +55,7 @@ export function takeUpdate(state: State, update: Update, deletedAt: Revision): S
   const gone = update.isWhole
     ? missing(state, update)
     : update.gone.filter((key) => seen.has(key) || written.has(key))
+  if (update.isWhole && isLoss(gone, known, ours)) return [{ type: 'resync' }]
   for (const key of gone) {
     seen.delete(key)
     written.delete(key)
@@ -52,6 +74,14 @@ function missing({ seen, written }: State, { entries, revision }: Update): strin
   if (seen.size === entries.length) return lost
   const present = new Set(entries.map(({ key }) => key))
   return [...[...seen.keys()].filter((key) => !present.has(key)), ...lost]
+}
+
+/**
+ * Whether a look that lacks these keys may be what is wrong: a server put back from a copy, or one
+ * that hides what we may not read. A single key is not worth the doubt.
+ */
+function isLoss(gone: readonly string[], known: number, ours: ReadonlySet<string>): boolean {
+  return gone.length > 1 && (gone.length * 2 >= known || gone.some((key) => ours.has(key)))
 }
 
 export function entryOf({ key, value, revision, ttlSeconds }: Stored): Entry {

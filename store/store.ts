@@ -94,7 +94,8 @@ export interface Store extends AsyncDisposable {
    * A store without a history (Consul, ZooKeeper) only knows the revisions of this handle's own
    * lists of the same prefix, and answers any other with `resync`. It leaves out what a key was
    * between two looks, which may be in another order than the revisions of different keys; deleted
-   * keys have the revision of the look that missed them.
+   * keys have the revision of the look that missed them. A look that lacks much of what was there is
+   * a `resync`, since only who lists can judge a loss.
    */
   watch(prefix: string, from: Revision, signal: AbortSignal): AsyncIterable<StoreEvent>
 

@@ -206,12 +206,15 @@ export interface ChangeResult {
   readonly mzxid?: number
 }
 
-export function readMultiResults(reader: PacketReader): ChangeResult[] {
+/** Throws RangeError if there are not as many as there were changes. */
+export function readMultiResults(reader: PacketReader, count: number): ChangeResult[] {
   const results: ChangeResult[] = []
   for (;;) {
     const type = reader.int()
-    if (reader.bool()) return results
+    const isEnd = reader.bool()
     reader.int() // the error once more
+    if (isEnd !== (results.length === count)) throw new RangeError('more or fewer results')
+    if (isEnd) return results
     if (type === FAILED) results.push({ error: reader.int() })
     else {
       if (type === opcodes.create) reader.text()

@@ -3,7 +3,7 @@ import { connect as connectTls } from 'node:tls'
 import { connectionError } from './connection-errors.ts'
 import { StoreError } from './store.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
-import { opcodes, PacketReader, PacketWriter } from './zookeeper-codec.ts'
+import { codes, opcodes, PacketReader, PacketWriter } from './zookeeper-codec.ts'
 
 /** The next answer, or an error, within this time: many requests may wait for theirs. */
 const CALL_MS = 5000
@@ -40,17 +40,26 @@ export interface ConnectionOptions {
   readonly onEvent: (path: string) => void
 }
 
-export interface Reply {
+export interface Reply<T> {
   /** The newest transaction the server knew of. */
   readonly zxid: number
   /** KeeperException.Code; 0 if it was fine. */
+  readonly error: number
+  /** Only if it was fine. */
+  readonly value: T | undefined
+}
+
+/** A reply that is not read further than its header. */
+interface Unread {
+  readonly zxid: number
   readonly error: number
   readonly reader: PacketReader
 }
 
 interface Waiting {
   readonly xid: number
-  readonly resolve: (reply: Reply) => void
+  /** May throw, and then has done nothing. */
+  readonly take: (reply: Unread) => void
   readonly reject: (error: Error) => void
 }
 
@@ -119,13 +128,22 @@ export class ZookeeperConnection {
     return this.#lost.promise
   }
 
-  /** Throws `StoreError` when the connection is lost before the answer, or the answer is late. */
-  request(opcode: number, body: PacketWriter): Promise<Reply> {
+  /**
+   * `read` reads what a reply has. Throws `StoreError` when the connection is lost before the answer,
+   * and when the answer is late or makes no sense: the connection ends then.
+   */
+  request<T>(
+    opcode: number,
+    body: PacketWriter,
+    read: (reader: PacketReader) => T,
+  ): Promise<Reply<T>> {
     if (this.#failure) return Promise.reject(this.#failure)
     this.#lastXid += 1
     const xid = this.#lastXid
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ xid, resolve, reject })
+      const take = ({ zxid, error, reader }: Unread) =>
+        resolve({ zxid, error, value: error === codes.ok ? read(reader) : undefined })
+      this.#waiting.push({ xid, take, reject })
       this.#send(xid, opcode, body)
       if (this.#waiting.length > 1) return
       this.#answerBy = performance.now() + CALL_MS
@@ -169,7 +187,7 @@ export class ZookeeperConnection {
     const noPassword = Buffer.alloc(16)
     const request = new PacketWriter().int(0).long(0).int(SESSION_MS).long(0).buffer(noPassword)
     const timeoutMs = await new Promise<number>((resolve, reject) => {
-      this.#login = { xid: 0, resolve: () => {}, reject }
+      this.#login = { xid: 0, take: () => {}, reject }
       this.#greeted = resolve
       this.#socket.write(request.bool(false).packet())
     })
@@ -182,8 +200,8 @@ export class ZookeeperConnection {
 
   async #logIn({ username, password }: Login): Promise<void> {
     const body = new PacketWriter().int(0).text('digest').text(`${username}:${password}`)
-    const { error } = await new Promise<Reply>((resolve, reject) => {
-      this.#login = { xid: AUTH.xid, resolve, reject }
+    const { error } = await new Promise<Unread>((resolve, reject) => {
+      this.#login = { xid: AUTH.xid, take: resolve, reject }
       this.#send(AUTH.xid, AUTH.opcode, body)
     })
     this.#login = undefined
@@ -241,7 +259,7 @@ export class ZookeeperConnection {
     const zxid = reader.long()
     const error = reader.int()
     if (xid === PING.xid) this.#pongBy = Number.POSITIVE_INFINITY
-    else if (xid === AUTH.xid) this.#login?.resolve({ zxid, error, reader })
+    else if (xid === AUTH.xid) this.#login?.take({ zxid, error, reader })
     else if (xid === EVENT_XID) {
       reader.int() // type: what happened is read from the node
       reader.int() // state
@@ -249,12 +267,14 @@ export class ZookeeperConnection {
     } else this.#answer(xid, { zxid, error, reader })
   }
 
-  #answer(xid: number, reply: Reply): void {
-    const first = this.#waiting.shift()
+  /** Who waits for what makes no sense waits on, until the connection fails for it. */
+  #answer(xid: number, reply: Unread): void {
+    const [first] = this.#waiting
     if (first?.xid !== xid) throw new RangeError(`an answer to request ${xid}, not ${first?.xid}`)
+    first.take(reply)
+    this.#waiting.shift()
     this.#answerBy =
       this.#waiting.length > 0 ? performance.now() + CALL_MS : Number.POSITIVE_INFINITY
-    first.resolve(reply)
   }
 
   #rubbish(error: unknown): StoreError {

@@ -5,6 +5,7 @@ import {
   type ChangeResult,
   codes,
   opcodes,
+  type PacketReader,
   PacketWriter,
   readMultiResults,
   readStat,
@@ -55,13 +56,12 @@ export class ZookeeperSession {
     guard: string,
   ): Promise<{ node: Node | undefined; guardVersion: number | undefined }> {
     const exists = new PacketWriter().text(guard).bool(false)
-    const [, guarded, { node }] = await Promise.all([
+    const [, { value: guarded }, { node }] = await Promise.all([
       this.#sync(),
-      this.#ask(opcodes.exists, exists, codes.noNode),
+      this.#ask(opcodes.exists, exists, readStat, codes.noNode),
       this.#getData(path),
     ])
-    const guardVersion = guarded.error === codes.ok ? readStat(guarded.reader).version : undefined
-    return { node, guardVersion }
+    return { node, guardVersion: guarded?.version }
   }
 
   /**
@@ -90,13 +90,13 @@ export class ZookeeperSession {
 
   /** From now on the channel tells of all that happens to a node and below it. */
   async watch(path: string): Promise<void> {
-    await this.#ask(opcodes.addWatch, new PacketWriter().text(path).int(WATCH_RECURSIVE))
+    await this.#ask(opcodes.addWatch, new PacketWriter().text(path).int(WATCH_RECURSIVE), ignore)
   }
 
   /** Makes all changes or none. What a race can bring about is an answer, and else it throws. */
   async change(changes: readonly Change[]): Promise<ChangeResult[]> {
-    const { reader } = await this.#ask(opcodes.multi, writeMulti(changes))
-    const results = readMultiResults(reader)
+    const read = (reader: PacketReader) => readMultiResults(reader, changes.length)
+    const { value: results = [] } = await this.#ask(opcodes.multi, writeMulti(changes), read)
     const failed = results.find(({ error }) => error !== codes.ok && error !== codes.otherFailed)
     if (failed && !races.includes(failed.error)) throw this.#channel.error(failed.error)
     return results
@@ -104,30 +104,38 @@ export class ZookeeperSession {
 
   async #getData(path: string): Promise<{ node: Node | undefined; zxid: number }> {
     const body = new PacketWriter().text(path).bool(false)
-    const { zxid, error, reader } = await this.#ask(opcodes.getData, body, codes.noNode)
-    if (error === codes.noNode) return { node: undefined, zxid }
-    const data = reader.buffer()
-    return { node: { data, ...readStat(reader) }, zxid }
+    const read = (reader: PacketReader): Node => ({ data: reader.buffer(), ...readStat(reader) })
+    const { zxid, value } = await this.#ask(opcodes.getData, body, read, codes.noNode)
+    return { node: value, zxid }
   }
 
   async #children(path: string): Promise<{ paths: string[]; zxid: number }> {
     const body = new PacketWriter().text(path).bool(false)
-    const { zxid, error, reader } = await this.#ask(opcodes.getChildren, body, codes.noNode)
-    const names = error === codes.noNode ? [] : reader.texts()
+    const read = (reader: PacketReader) => reader.texts()
+    const answer = await this.#ask(opcodes.getChildren, body, read, codes.noNode)
+    const { zxid, value: names = [] } = answer
     return { paths: names.map((name) => childOf(path, name)), zxid }
   }
 
   /** What is asked for after this is not older than what was written anywhere before. */
   async #sync(): Promise<void> {
-    await this.#ask(opcodes.sync, new PacketWriter().text('/'))
+    await this.#ask(opcodes.sync, new PacketWriter().text('/'), ignore)
   }
 
   /** Throws for an error that is not expected. */
-  async #ask(opcode: number, body: PacketWriter, expected?: number): Promise<Reply> {
-    const reply = await this.#connection.request(opcode, body)
+  async #ask<T>(
+    opcode: number,
+    body: PacketWriter,
+    read: (reader: PacketReader) => T,
+    expected?: number,
+  ): Promise<Reply<T>> {
+    const reply = await this.#connection.request(opcode, body, read)
     if (reply.error === codes.ok || reply.error === expected) return reply
     throw this.#channel.error(reply.error)
   }
 }
+
+/** For replies with nothing of interest. */
+function ignore(): void {}
 
 const races: readonly number[] = [codes.noNode, codes.badVersion, codes.nodeExists, codes.notEmpty]

@@ -47,6 +47,9 @@ define('openConsulStore() shows its token, and is refused without', async (t) =>
   t.is(denied.reason, 'denied')
 
   await refuses(t, { endpoints }, { reason: 'denied', message: /permission denied/i })
+  await using stranger = openConsulStore({ endpoints }, '/net', silent)
+  const hidden = await t.throwsAsync(stranger.get('/net/config'), { instanceOf: StoreError })
+  t.like(hidden, { reason: 'denied' }, 'not: there is none')
   const wrong = '6f6b1a5e-0000-4000-8000-000000000002'
   await refuses(t, { endpoints, token: wrong }, { reason: 'denied', message: /ACL not found/i })
 })
@@ -180,6 +183,44 @@ const pair = (key: string, index: number) => ({
   ModifyIndex: index,
 })
 
+test('a key with flags of somebody else never expires', async (t) => {
+  const ours = { ...pair('net/ours', 5), Flags: 7268_0004_00000060 }
+  // What `consul lock` sets is the largest of these.
+  const foreign = [1, 42, 100_000_060, 0x2ddccbc0 * 2 ** 32, -60, 0.5]
+  const others = foreign.map((Flags, i) => ({
+    ...pair(`net/${i}`, 6 + i),
+    Flags,
+  }))
+  const url = await serveAnswers(t, (path, response) => {
+    const send = (body: unknown) => response.end(JSON.stringify(body))
+    if (path.startsWith('/v1/txn')) send({ Results: [{ KV: pair('net/store-id', 3) }] })
+    else send([ours, ...others])
+  })
+  await using store = openConsulStore({ endpoints: [url] }, '/net', silent)
+  const { entries } = await store.list('/net/')
+  t.deepEqual(
+    entries.map(({ leased }) => leased),
+    [true, ...others.map(() => false)],
+  )
+})
+
+define('a key that somebody wrote with flags is there for good', async (t) => {
+  await using server = await startConsul()
+  const written = await fetch(`${server.url}/v1/kv/net/config?flags=1`, {
+    method: 'PUT',
+    body: '{}',
+  })
+  t.is(await written.text(), 'true')
+  await using store = openConsulStore({ endpoints: [server.url] }, '/net', silent)
+  const { revision } = await store.list('/net/')
+  const watching = record(store, '/net/', revision)
+  // What comes later and is gone has had its time after that.
+  t.truthy(await store.create('/net/leased', '', { ttlSeconds: 1 }))
+  await watching.until(isDelete('/net/leased'))
+  t.like(await store.get('/net/config'), { value: '{}', leased: false })
+  await watching.stop()
+})
+
 test('watch() begins anew when an index goes back, and nothing is seen twice', async (t) => {
   const trees: [index: number, pairs: object[]][] = [
     [20, [pair('net/a', 15)]], // the list
@@ -213,6 +254,12 @@ test('a server that talks rubbish is said to', async (t) => {
   for (const [text, status, reason] of [
     ['<html>', 200, 'corrupt'],
     ['{}', 200, 'corrupt'],
+    ['null', 200, 'corrupt'],
+    ['[null]', 200, 'corrupt'],
+    ['[{"Key":"net/a","Value":7,"Flags":0,"ModifyIndex":3}]', 200, 'corrupt'],
+    ['{"Results":[null]}', 200, 'corrupt'],
+    ['{"Results":[{"KV":{}}]}', 200, 'corrupt'],
+    ['{"Errors":[null]}', 409, 'corrupt'],
     ['leadership lost', 500, 'unavailable'],
     ['rate limit', 429, 'unavailable'],
   ] as const) {
@@ -220,7 +267,9 @@ test('a server that talks rubbish is said to', async (t) => {
       response.writeHead(status).end(text)
     })
     await using store = openConsulStore({ endpoints: [url] }, '/net', silent)
-    const error = await t.throwsAsync(store.list('/net/'), { instanceOf: StoreError })
-    t.is(error.reason, reason, text)
+    for (const call of [() => store.list('/net/'), () => store.get('/net/a')]) {
+      const error = await t.throwsAsync(call(), { instanceOf: StoreError })
+      t.is(error.reason, reason, text)
+    }
   }
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { silent } from '../../log/logger.ts'
 import { openEtcdStore } from '../../store/etcd.ts'
-import type { Store } from '../../store/store.ts'
+import { type Store, StoreError } from '../../store/store.ts'
 import { type EtcdServer, startEtcd } from './etcd-server.ts'
 import { some } from './store-recording.ts'
 
@@ -66,6 +66,33 @@ test.serial('a time to live is one lease, and none is left behind', async (t) =>
   entry = some(await store.put('/a', '4', entry.revision, { ttlSeconds: 60 }))
   t.true(await store.delete('/a', entry.revision))
   t.deepEqual(await leases(), [])
+})
+
+test.serial('a write that is refused leaves no lease behind', async (t) => {
+  await using locked = await startEtcd()
+  const asRoot = ['--user=root:secret']
+  await locked.etcdctl('user', 'add', 'root:secret')
+  await locked.etcdctl('user', 'grant-role', 'root', 'root')
+  await locked.etcdctl('user', 'add', 'guest:guest')
+  await locked.etcdctl('role', 'add', 'reader')
+  await locked.etcdctl('role', 'grant-permission', 'reader', 'read', '/open/', '/open0')
+  await locked.etcdctl('user', 'grant-role', 'guest', 'reader')
+  await locked.etcdctl('put', '/open/a', 'one')
+  await locked.etcdctl('auth', 'enable')
+  const options = { endpoints: [locked.url], username: 'guest', password: 'guest' }
+  await using guest = openEtcdStore(options, silent)
+  const entry = some(await guest.get('/open/a'))
+  for (const call of [
+    () => guest.put('/open/a', 'two', entry.revision, { ttlSeconds: 60 }),
+    () => guest.create('/open/b', 'two', { ttlSeconds: 60 }),
+  ]) {
+    await t.throwsAsync(call(), { instanceOf: StoreError, message: /permission denied/ })
+    const deadline = Date.now() + 20_000
+    // It is revoked while nobody waits for that.
+    while (!/found 0 leases/.test(await locked.etcdctl('lease', 'list', ...asRoot))) {
+      if (Date.now() > deadline) throw new Error('the lease is still there')
+    }
+  }
 })
 
 test.serial('a lease that has other keys is left to them', async (t) => {

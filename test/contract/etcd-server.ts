@@ -94,7 +94,9 @@ function makeServer(member: Member, options: EtcdOptions): EtcdServer {
     data,
     async start() {
       const log = join(folder, 'log')
-      child = spawn('/bin/sh', ['-c', 'exec "$0" "$@" 2>"$LOG"', SERVER, ...args], {
+      // Ends with us, also when the test runner ends us at a timeout.
+      const guard = ['--pdeathsig', 'KILL', '/bin/sh', '-c', 'exec "$0" "$@" 2>"$LOG"']
+      child = spawn('setpriv', [...guard, SERVER, ...args], {
         stdio: 'ignore',
         env: { PATH: '/usr/bin:/bin', LOG: log },
       })

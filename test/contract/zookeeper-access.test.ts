@@ -1,10 +1,10 @@
-import { createServer } from 'node:net'
-import type { ExecutionContext } from 'ava'
+import { createServer, type Socket } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
 import { StoreError, type StoreErrorReason } from '../../store/store.ts'
 import { openZookeeperStore } from '../../store/zookeeper.ts'
 import type { ZookeeperOptions } from '../../store/zookeeper-channel.ts'
-import { opcodes } from '../../store/zookeeper-codec.ts'
+import { opcodes, PacketWriter } from '../../store/zookeeper-codec.ts'
 import { testWith } from '../e2e/installed.ts'
 import { makeCertificates } from './certificates.ts'
 import { startProxy } from './cutting-proxy.ts'
@@ -74,19 +74,74 @@ define('openZookeeperStore() says why a server cannot be used', async (t) => {
   )
 })
 
-define('a server that talks rubbish is unavailable, and does no harm', async (t) => {
-  const rubbish = createServer((socket) => {
+/** A server on loopback that does with a connection what a test says; its end point. */
+async function listen(t: ExecutionContext, connected: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
     socket.on('error', () => {})
-    socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
+    connected(socket)
   })
   await new Promise<void>((resolve) => {
-    rubbish.listen(0, '127.0.0.1', resolve)
+    server.listen(0, '127.0.0.1', resolve)
   })
-  t.teardown(() => rubbish.close())
-  const address = rubbish.address()
-  const port = typeof address === 'object' && address ? address.port : 0
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  return `127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
+}
+
+test('a server that talks rubbish is unavailable, and does no harm', async (t) => {
+  const endpoint = await listen(t, (socket) => {
+    socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
+  })
   const message = /answers what makes no sense/
-  await refuses(t, { endpoints: [`127.0.0.1:${port}`] }, { reason: 'unavailable', message })
+  await refuses(t, { endpoints: [endpoint] }, { reason: 'unavailable', message })
+})
+
+/** Greets, and gives each request the answer a test says. */
+function serveAnswers(
+  t: ExecutionContext,
+  answer: (xid: number, opcode: number) => PacketWriter,
+): Promise<string> {
+  const greeting = new PacketWriter().int(0).int(12_000).long(1).buffer(Buffer.alloc(16))
+  return listen(t, (socket) => {
+    let isGreeted = false
+    let rest = Buffer.alloc(0)
+    socket.on('data', (chunk: Buffer) => {
+      rest = Buffer.concat([rest, chunk])
+      while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+        const request = rest.subarray(4, 4 + rest.readInt32BE(0))
+        rest = rest.subarray(4 + request.length)
+        const reply = isGreeted ? answer(request.readInt32BE(0), request.readInt32BE(4)) : greeting
+        isGreeted = true
+        socket.write(reply.packet())
+      }
+    })
+  })
+}
+
+const header = (xid: number) => new PacketWriter().int(xid).long(7).int(0)
+
+test('an answer that is too short, or to another request, is a StoreError', async (t) => {
+  const short = (xid: number, opcode: number) =>
+    opcode === opcodes.sync ? header(xid).text('/') : header(xid).int(3)
+  const others = (xid: number) => header(xid + 1000).text('/')
+  for (const answer of [short, others]) {
+    const endpoint = await serveAnswers(t, answer)
+    await using store = openZookeeperStore({ endpoints: [endpoint] }, '/net', silent)
+    for (const call of [
+      () => store.get('/net/a'),
+      () => store.list('/net/'),
+      () => store.create('/net/a', ''),
+    ]) {
+      const error = await t.throwsAsync(call(), { instanceOf: StoreError })
+      t.is(error.reason, 'unavailable')
+      t.regex(error.message, /answers what makes no sense/)
+    }
+  }
 })
 
 define(

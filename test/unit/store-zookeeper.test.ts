@@ -84,9 +84,12 @@ test('readMultiResults() tells which change failed', (t) => {
   }
   const packet = writer.int(-1).bool(true).int(-1).packet().subarray(4)
   t.deepEqual(
-    readMultiResults(new PacketReader(packet)).map(({ error }) => error),
+    readMultiResults(new PacketReader(packet), 3).map(({ error }) => error),
     [codes.ok, codes.badVersion, codes.otherFailed],
   )
+  for (const count of [2, 4]) {
+    t.throws(() => readMultiResults(new PacketReader(packet), count), { instanceOf: RangeError })
+  }
 })
 
 test('PacketReader throws RangeError at the end of a packet, never another error', (t) => {
@@ -95,7 +98,7 @@ test('PacketReader throws RangeError at the end of a packet, never another error
       try {
         const reader = new PacketReader(Buffer.from(bytes))
         reader.texts()
-        readMultiResults(reader)
+        readMultiResults(reader, 2)
       } catch (error) {
         return error instanceof RangeError
       }
