@@ -31,7 +31,7 @@ export async function startDaemon(
   })
   const isReady = () => existsSync(hostFile(host, subnetFile)) || !daemon.running()
   try {
-    await until('its lease', isReady, { timeoutMs: 20_000 })
+    await until('its lease', isReady, { timeoutMs: 60_000 })
     if (!daemon.running()) throw new Error(`it ended: ${await daemon.ended}`)
   } catch (error) {
     throw new Error(`heddled on ${host.name}:\n${daemon.log().trim()}`, { cause: error })

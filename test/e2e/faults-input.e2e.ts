@@ -222,7 +222,7 @@ test('heddled goes on with a full disk, starts with one, and writes its files wh
     await runAt(host, ['sh', '-c', `mkdir -p ${path} && mount -t tmpfs -o size=64k tmpfs ${path}`])
   }
   const config = { ...networkConfig({ Type: 'vxlan' }), SubnetMin: '10.244.100.0' }
-  const flags = ['--subnet-lease-ttl', '10']
+  const flags = ['--subnet-lease-ttl', '20']
   const { lab, daemons, store } = await startCluster(t, hosts, { store: 'sqlite', config, flags })
   const leases = openLeases(t, lab, 'sqlite')
   const pings = pingEveryPair(lab, await attachAll(hosts, 1))
