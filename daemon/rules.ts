@@ -2,7 +2,7 @@ import { daemonTable, daemonTableRef } from '../firewall/daemon-table.ts'
 import { flannelLeftovers } from '../firewall/flannel-leftovers.ts'
 import { syncIptablesForward } from '../firewall/iptables-forward.ts'
 import { removeTable, syncTable } from '../firewall/sync.ts'
-import type { Prefix } from '../ip/prefix.ts'
+import { type Prefix, samePrefix } from '../ip/prefix.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
@@ -15,7 +15,7 @@ export interface RulesInput {
   readonly ipMasq: boolean
   readonly fullyRandom: boolean
   readonly forward: boolean
-  /** Networks of an earlier run, whose rules go. */
+  /** Networks of an earlier run, whose rules go but for those of `networks`. */
   readonly formerNetworks: readonly Prefix[]
 }
 
@@ -65,11 +65,17 @@ export class Rules {
     const iptables = syncIptablesForward(this.#connection, {
       instance,
       networks: forward ? networks : [],
-      previous: formerNetworks,
+      // A rule without our mark may be an administrator's. Only one for a network that we accepted
+      // and no longer use is taken for one of ours.
+      previous: forward ? without(formerNetworks, networks) : [],
     })
     if (table === 'written') this.#log.info('firewall table written', { instance })
     if (iptables === 'written') this.#log.info('accept rules written to iptables FORWARD')
     this.#isFirst = false
     return table === 'written' || iptables === 'written' ? 'written' : 'unchanged'
   }
+}
+
+function without(prefixes: readonly Prefix[], others: readonly Prefix[]): Prefix[] {
+  return prefixes.filter((prefix) => !others.some((other) => samePrefix(prefix, other)))
 }

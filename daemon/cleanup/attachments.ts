@@ -33,18 +33,35 @@ export interface AttachmentInput {
   readonly report: Report
 }
 
+/** The records of attachments in these networks. */
+export interface FoundAttachments {
+  readonly running: readonly AttachmentRecord[]
+  readonly gone: readonly AttachmentRecord[]
+}
+
+/** Reads them, and looks which of the containers are there. */
+export function findAttachments(route: Connection, networks: readonly Prefix[]): FoundAttachments {
+  const ours = readAttachments().filter((record) => isIn(record, networks))
+  const isThere = new Set(ours.filter((record) => isRunning(route, record)))
+  return {
+    running: ours.filter((record) => isThere.has(record)),
+    gone: ours.filter((record) => !isThere.has(record)),
+  }
+}
+
+/** Whose they are, as `<container id> <ifname>`. */
+export function ownersOf(records: readonly AttachmentRecord[]): ReadonlySet<string> {
+  return new Set(records.map(({ containerId, ifname }) => `${containerId} ${ifname}`))
+}
+
 /**
  * Removes what the plugin made in these networks and nobody uses: the records and firewall entries of
  * containers that went without DEL, and bridges without ports. What running containers stand on is
- * theirs until their DEL: the bridge, the link, their firewall entries. Returns the containers that
- * are there, as `<id> <ifname>`.
+ * theirs until their DEL: the bridge, the link, their firewall entries.
  */
-export function removeAttachments(input: AttachmentInput): ReadonlySet<string> {
-  const { route, netfilter, networks, report } = input
-  const ours = readAttachments().filter((record) => isIn(record, networks))
-  const [running, gone] = [true, false].map((is) =>
-    ours.filter((record) => isRunning(route, record) === is),
-  ) as [AttachmentRecord[], AttachmentRecord[]]
+export function removeAttachments(input: AttachmentInput & FoundAttachments): void {
+  const { route, netfilter, report, running, gone } = input
+  const ours = [...running, ...gone]
   for (const record of gone) forget(route, record, report)
   removeIfEmpty(DELEGATED)
   syncTable(netfilter, report)
@@ -64,7 +81,6 @@ export function removeAttachments(input: AttachmentInput): ReadonlySet<string> {
     const why = 'it is running: detach it, then run this again'
     report.stays(`container ${containerId} (${ifname}) of network ${network}${on}`, why)
   }
-  return new Set(running.map(({ containerId, ifname }) => `${containerId} ${ifname}`))
 }
 
 function isIn({ link, ports }: AttachmentRecord, networks: readonly Prefix[]): boolean {

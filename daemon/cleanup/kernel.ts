@@ -9,21 +9,27 @@ import { deleteLink, type Link, listLinks } from '../../netlink/link.ts'
 import { deleteRoute, listRoutes } from '../../netlink/route.ts'
 import { ROUTE_PROTOCOL } from '../backend/kernel-state.ts'
 import { AlreadyRunningError, claim, deviceLock, type LockFile } from '../locks.ts'
+import type { Settings } from '../settings.ts'
+import { removeFile } from './files.ts'
 import type { Known } from './known.ts'
 import type { Report } from './report.ts'
 
 const TABLE_MAIN = 254
 
-/** Removes the instance's nftables table and its accepts in iptables' FORWARD. */
+/**
+ * Removes the instance's nftables table and its accepts in iptables' FORWARD. One for these networks
+ * that has lost its mark is ours only where the daemon wrote such.
+ */
 export function removeRules(
   netfilter: Connection,
-  instance: string,
+  { instance, forwardRules }: Pick<Settings, 'instance' | 'forwardRules'>,
   { networks }: Pick<Known, 'networks'>,
   report: Report,
 ): void {
   const table = daemonTableRef(instance)
   if (removeTable(netfilter, table)) report.removed(`nftables table ${table.family} ${table.name}`)
-  const forward = syncIptablesForward(netfilter, { instance, networks: [], previous: networks })
+  const previous = forwardRules ? networks : []
+  const forward = syncIptablesForward(netfilter, { instance, networks: [], previous })
   if (forward === 'written') report.removed('accept rules in iptables FORWARD')
 }
 
@@ -69,8 +75,10 @@ function removeDevice(
   const what = `interface ${name}`
   try {
     using held = new DisposableStack()
-    held.use(claim(deviceLock(name), lockFile, instance))
+    const lock = deviceLock(name)
+    held.use(claim(lock, lockFile, instance))
     route.execute(deleteLink({ index }))
+    removeFile(lock.path)
     report.removed(what)
   } catch (error) {
     if (!(error instanceof AlreadyRunningError)) throw error

@@ -15,7 +15,7 @@ import {
   subnetFileLock,
 } from '../locks.ts'
 import { type Settings, settingsOf } from '../settings.ts'
-import { removeAttachments } from './attachments.ts'
+import { findAttachments, ownersOf, removeAttachments } from './attachments.ts'
 import { removeFile } from './files.ts'
 import { removeDevices, removeRoutes, removeRules } from './kernel.ts'
 import { type Known, readKnown } from './known.ts'
@@ -24,6 +24,7 @@ import { findFlanneld, wasHere } from './presence.ts'
 import { attempt, type Report, reporter } from './report.ts'
 import { removeReservations } from './reservations.ts'
 import { removeFolders, removeRunFiles, removeState } from './state.ts'
+import { usedBeside } from './used.ts'
 
 const usage = `usage: heddled cleanup [--instance NAME] [other flags of the daemon]
 
@@ -102,11 +103,12 @@ async function cleanUp(settings: Settings, tools: Tools): Promise<void> {
   attempt(report, 'files in /run', () => removeRunFiles(settings, report))
   using route = new Connection(deps.openNetlink('route'))
   removeKernelState(settings, known, { deps, report, route, netfilter })
-  if (report.isComplete) removeState(settings, known, { isStoreIdle: news.isIdle, report })
+  if (report.isComplete)
+    removeState(settings, known, { isStoreIdle: news.isIdle, lockFile: deps.lockFile, report })
 }
 
 function removeKernelState(
-  { instance }: Settings,
+  settings: Settings,
   known: Known,
   {
     deps,
@@ -116,12 +118,17 @@ function removeKernelState(
   }: Omit<Tools, 'log'> & { readonly route: Connection; readonly netfilter: Connection },
 ): void {
   const { lockFile } = deps
+  const { instance } = settings
   const { networks, gateways } = known
-  attempt(report, 'firewall rules', () => removeRules(netfilter, instance, known, report))
+  attempt(report, 'firewall rules', () => removeRules(netfilter, settings, known, report))
   attempt(report, 'routes', () => removeRoutes(route, networks, report))
   attempt(report, 'devices', () => removeDevices(route, known, { lockFile, instance, report }))
   attempt(report, 'what containers had', () => {
-    const running = removeAttachments({ route, netfilter, networks, gateways, report })
-    removeReservations({ networks, running, lockFile, report })
+    // By the records the addresses are known, so these go first.
+    const { running, gone } = findAttachments(route, networks)
+    const isUsed = usedBeside(route, running)
+    const owners = { running: ownersOf(running), gone: ownersOf(gone), isUsed }
+    removeReservations({ networks, ...owners, lockFile, report })
+    removeAttachments({ route, netfilter, networks, gateways, report, running, gone })
   })
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { parseAddress } from '../../ip/address.ts'
+import { readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type Address, parseAddress } from '../../ip/address.ts'
 import { type Prefix, prefixContains } from '../../ip/prefix.ts'
 import type { LockFile } from '../locks.ts'
 import { entriesOf, removeFile, removeIfEmpty, removeTree } from './files.ts'
@@ -11,26 +11,33 @@ const RESERVATIONS = '/var/lib/cni/networks'
 const NOTES = '.heddle'
 /** Upstream's lock is held for the time of an ADD. */
 const LOCK_MS = 5_000
+/** What is before it in a note's name is percent-encoded; others' addresses have `=` there. */
+const MADE_BY_HEDDLE = '@'
 const LAST = /^last_reserved_ip\./
 
 export interface ReservationInput {
   readonly networks: readonly Prefix[]
-  /** Who is still there, as `<container id> <ifname>`. */
+  /** Who is still there, and of whom only the record is, as `<container id> <ifname>`. */
   readonly running: ReadonlySet<string>
+  readonly gone: ReadonlySet<string>
+  /** Whether somebody else on this host seems to have an address. */
+  readonly isUsed: (address: Address) => boolean
   readonly lockFile: LockFile
   readonly report: Report
   readonly folder?: string
 }
 
 /**
- * Removes the addresses of these networks that no running container has, and where none is left,
- * the CNI network's folder and heddle-ipam's notes on it. Upstream's lock is held meanwhile, so that
- * a plugin that runs sees all of it or nothing.
+ * Removes the addresses of these networks whose containers went without DEL: those of a record, and
+ * those that heddle-ipam gave and nobody seems to use. Another plugin's containers leave no record
+ * here, so what another IPAM gave them stays, and is told. Where no address is left, the CNI
+ * network's folder and heddle-ipam's notes on it go too. Upstream's lock is held meanwhile, so that a
+ * plugin that runs sees all of it or nothing.
  */
 export function removeReservations(input: ReservationInput): void {
   const { folder = RESERVATIONS } = input
   for (const name of entriesOf(folder) ?? []) {
-    if (name !== NOTES && isOfNetworks(join(folder, name), input.networks)) {
+    if (name !== NOTES && isOfNetworks(folder, name, input.networks)) {
       removeNetwork(folder, name, input)
     }
   }
@@ -48,10 +55,12 @@ function removeNotes(folder: string, name: string, report: Report): void {
 }
 
 /** By the addresses that are taken there, or were: a folder of other networks is not ours. */
-function isOfNetworks(path: string, networks: readonly Prefix[]): boolean {
-  const names = entriesOf(path) ?? []
-  // A kill left it so: host-local makes its lock first.
-  if (names.length === 0) return true
+function isOfNetworks(folder: string, network: string, networks: readonly Prefix[]): boolean {
+  const path = join(folder, network)
+  const names = entriesOf(path)
+  if (names === undefined) return false
+  // A kill of a cleanup left it so: the folder of the notes goes after it.
+  if (names.length === 0) return entriesOf(join(folder, NOTES, network)) !== undefined
   const last = names.filter((name) => LAST.test(name)).map((name) => textOf(join(path, name)))
   return [...names, ...last].some((text) => isIn(text, networks))
 }
@@ -61,28 +70,65 @@ function isIn(text: string, networks: readonly Prefix[]): boolean {
   return address !== undefined && networks.some((network) => prefixContains(network, address))
 }
 
-function removeNetwork(
-  folder: string,
-  name: string,
-  { networks, running, lockFile, report }: ReservationInput,
-): void {
+function removeNetwork(folder: string, name: string, input: ReservationInput): void {
+  const { lockFile, report } = input
   const path = join(folder, name)
+  const notes = join(folder, NOTES, name)
   using held = new DisposableStack()
   held.use(lockFile(join(path, 'lock'), { mode: 0o750, timeoutMs: LOCK_MS }))
+  const noted = notedInodes(notes)
   const addresses = (entriesOf(path) ?? []).filter((entry) => parseAddress(entry))
-  const free = addresses.filter((entry) => {
-    const [containerId = '', ifname = ''] = textOf(join(path, entry)).split(/\r?\n/)
-    return isIn(entry, networks) && !running.has(`${containerId} ${ifname}`)
-  })
-  for (const entry of free) removeFile(join(path, entry))
+  const judged = addresses.map((entry) => ({ entry, is: judge(join(path, entry), noted, input) }))
+  const [free, doubtful] = (['free', 'doubtful'] as const).map((what) =>
+    judged.filter(({ is }) => is === what).map(({ entry }) => join(path, entry)),
+  ) as [string[], string[]]
+  for (const file of free) removeFile(file)
   if (free.length > 0) report.removed(`reserved addresses in ${path}: ${free.length}`)
-  if (free.length < addresses.length) return
-  removeNotes(folder, name, report)
+  if (doubtful.length > 0) {
+    const what = `reserved addresses in ${path}: ${doubtful.length}, such as ${doubtful[0]}`
+    report.stays(what, 'their containers may be running: detach them, or remove the files')
+  }
+  if (free.length === addresses.length) removeFolder(folder, name, report)
+}
+
+/** Whether an address is free; `kept`: whose it is, is known, or it is another network's. */
+function judge(
+  file: string,
+  noted: ReadonlySet<number>,
+  { networks, running, gone, isUsed }: ReservationInput,
+): 'kept' | 'free' | 'doubtful' {
+  const address = parseAddress(basename(file))
+  const [containerId = '', ifname = ''] = textOf(file).split(/\r?\n/)
+  const owner = `${containerId} ${ifname}`
+  if (!address || !isIn(basename(file), networks) || running.has(owner)) return 'kept'
+  if (gone.has(owner)) return 'free'
+  return noted.has(statSync(file).ino) && !isUsed(address) ? 'free' : 'doubtful'
+}
+
+function removeFolder(folder: string, name: string, report: Report): void {
+  const path = join(folder, name)
+  const notes = join(folder, NOTES, name)
+  for (const entry of entriesOf(notes) ?? []) removeTree(join(notes, entry))
   // Last what the folder is known by.
   const left = (entriesOf(path) ?? []).filter((entry) => LAST.test(entry))
   for (const entry of ['lock', ...left]) removeFile(join(path, entry))
   removeIfEmpty(path)
+  removeNotes(folder, name, report)
   report.removed(path)
+}
+
+/**
+ * The inodes of the addresses that heddle-ipam gave. Its notes on them are hard links, so one that
+ * another IPAM has given since is another file.
+ */
+function notedInodes(notes: string): ReadonlySet<number> {
+  const held = join(notes, 'held')
+  const given = (entriesOf(held) ?? []).flatMap((bucket) =>
+    (entriesOf(join(held, bucket)) ?? [])
+      .filter((name) => name.includes(MADE_BY_HEDDLE))
+      .map((name) => join(held, bucket, name)),
+  )
+  return new Set(given.map((path) => statSync(path).ino))
 }
 
 function textOf(path: string): string {

@@ -1,11 +1,12 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { attachmentsFolder } from '../../conf/attachment-record.ts'
 import { statusSocketPath } from '../../conf/daemon-status.ts'
 import { subnetStatusPath } from '../../conf/subnet-status.ts'
 import { dockerOptionsPath } from '../docker-options.ts'
-import { deviceLock } from '../locks.ts'
+import { AlreadyRunningError, claim, deviceLock, type LockFile } from '../locks.ts'
 import type { Settings } from '../settings.ts'
+import { removeSocketRemnants } from '../status-server.ts'
 import { entriesOf, removeFile, removeIfEmpty, removeTree } from './files.ts'
 import type { Known } from './known.ts'
 import type { Report } from './report.ts'
@@ -23,15 +24,22 @@ export function removeRunFiles({ instance, subnetFile }: Settings, report: Repor
     if (removeFile(path)) report.removed(path)
     removeFile(`${path}.new`)
   }
+  removeSocketRemnants(statusSocketPath(instance))
+}
+
+interface StateTools {
+  readonly isStoreIdle: boolean
+  readonly lockFile: LockFile
+  readonly report: Report
 }
 
 /** Removes the state folder, and the embedded store beside it when it serves nobody any more. */
 export function removeState(
-  { stateDir, store }: Settings,
+  { instance, stateDir, store }: Pick<Settings, 'instance' | 'stateDir' | 'store'>,
   { devices }: Pick<Known, 'devices'>,
-  { isStoreIdle, report }: { readonly isStoreIdle: boolean; readonly report: Report },
+  { isStoreIdle, lockFile, report }: StateTools,
 ): void {
-  for (const device of devices.keys()) removeFile(deviceLock(device).path)
+  for (const device of devices.keys()) removeDeviceLock(device, lockFile, instance)
   const home = dirname(stateDir)
   if (store.kind === 'sqlite' && dirname(store.path) === home && isStoreIdle && isLast(stateDir)) {
     for (const end of ['-shm', '-wal', '']) removeFile(store.path + end)
@@ -40,6 +48,19 @@ export function removeState(
   if ((entriesOf(stateDir) ?? []).some((name) => name !== 'lock')) {
     removeTree(stateDir)
     report.removed(stateDir)
+  }
+}
+
+/** A lock that another daemon holds must stay where the next one looks for it. */
+function removeDeviceLock(device: string, lockFile: LockFile, instance: string): void {
+  const lock = deviceLock(device)
+  if (!existsSync(lock.path)) return
+  try {
+    using held = new DisposableStack()
+    held.use(claim(lock, lockFile, instance))
+    removeFile(lock.path)
+  } catch (error) {
+    if (!(error instanceof AlreadyRunningError)) throw error
   }
 }
 

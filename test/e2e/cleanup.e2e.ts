@@ -146,6 +146,8 @@ test('heddled cleanup leaves running containers what they stand on, says so, and
   })
   const [one, two] = [await attach(host, 'a'), await attach(host, 'b')]
   await nth(daemons, 0).stop()
+  // The device is known by its name and address then.
+  await runAt(host, ['rm', '/var/lib/heddle/default/macs.json'])
 
   for (const run of ['first', 'second']) {
     const { code, stdout } = await cleanUp(host)
@@ -165,6 +167,67 @@ test('heddled cleanup leaves running containers what they stand on, says so, and
   const { code, stdout } = await cleanUp(host)
   t.is(code, 0, stdout)
   t.true(stdout.includes('removed bridge cni0'), stdout)
+  t.deepEqual(await traces(host), before)
+})
+
+testWith(
+  '/usr/lib/cni/bridge',
+  '/usr/lib/cni/ptp',
+  '/usr/lib/cni/host-local',
+)('heddled cleanup leaves the addresses of containers that other plugins attached', async (t) => {
+  const host = nth(await hostsFor(t, { name: 'cleanup-others', count: 1 }), 0)
+  await runAt(host, dropForwarded)
+  // An administrator's own, of which the daemon was told to keep out.
+  const accept = ['iptables', '-A', 'FORWARD', '-s', '10.244.0.0/16', '-j', 'ACCEPT'] as const
+  await runAt(host, accept)
+  const before = await traces(host)
+  const config = networkConfig({ Type: 'vxlan' })
+  const flags = ['--iptables-forward-rules=false']
+  const { daemons, store } = await startCluster(t, [host], { store: 'sqlite', config, flags })
+  const { subnet } = readLease(host)
+  await nth(daemons, 0).stop()
+  // From the second start on the network is one that was there before.
+  const again = await startDaemon(host, store, ['--iface', 'eth0', ...flags])
+  await again.stop()
+  t.regex(await runAt(host, ['iptables', '-S', 'FORWARD']), /-s 10\.244\.0\.0\/16 -j ACCEPT/)
+
+  const shared = { cniVersion: '1.0.0', bridge: 'cbr0', isGateway: true }
+  const kinds = [
+    { type: 'bridge', ipam: 'host-local', last: 50 },
+    { type: 'bridge', ipam: 'heddle-ipam', last: 70 },
+    { type: 'ptp', ipam: 'heddle-ipam', last: 90 },
+  ]
+  const others = await Promise.all(
+    kinds.map(async ({ type, last, ipam }) => {
+      const name = `${type}-${ipam}`
+      const pod = await addPod(host, name)
+      const rangeStart = subnet.replace('.0/24', `.${last}`)
+      const ranges = [[{ subnet, rangeStart }]]
+      const upstream = (command: 'ADD' | 'DEL') =>
+        runAt(host, [`/usr/lib/cni/${type}`], {
+          input: JSON.stringify({ ...shared, name, type, ipam: { type: ipam, ranges } }),
+          env: {
+            CNI_COMMAND: command,
+            CNI_CONTAINERID: name,
+            CNI_NETNS: pod.path,
+            CNI_IFNAME: 'eth0',
+            CNI_PATH: `/usr/lib/cni:${dist}`,
+          },
+        })
+      await upstream('ADD')
+      return { file: `/var/lib/cni/networks/${name}/${rangeStart}`, upstream }
+    }),
+  )
+  const refused = await cleanUp(host)
+  t.is(refused.code, 1)
+  for (const { file } of others) {
+    t.true(existsSync(hostFile(host, file)), refused.stdout)
+    const folder = file.slice(0, file.lastIndexOf('/'))
+    t.true(refused.stdout.includes(`stays: reserved addresses in ${folder}: 1`), refused.stdout)
+  }
+  for (const { upstream } of others) await upstream('DEL')
+  const { code, stdout } = await cleanUp(host)
+  t.is(code, 0, stdout)
   t.deepEqual(await traces(host), before)
 })
 
