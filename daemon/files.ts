@@ -31,7 +31,9 @@ export function writeAtomically(path: string, text: string, mode: number): void 
   const temporary = `${path}.new`
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-    const fd = openSync(temporary, 'w', mode)
+    // One that a kill left, or a link that somebody put there, is not written through.
+    rmSync(temporary, { force: true })
+    const fd = openSync(temporary, 'wx', mode)
     try {
       // On a disk that is nearly full a single write may stop half way without an error.
       writeFileSync(fd, text)

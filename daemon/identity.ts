@@ -53,9 +53,20 @@ export class Macs {
     const known = this.#macs.get(device)
     if (known) return known
     const mac = present ?? localMac(randomBytes(6))
+    this.#write([...this.#macs, [device, mac]])
+    // Not sooner: what could not be written is to be tried again.
     this.#macs.set(device, mac)
-    const macs = Object.fromEntries(this.#macs)
-    writeAtomically(this.#path, `${JSON.stringify({ v: version, macs })}\n`, 0o600)
     return mac
+  }
+
+  /** These devices are gone: one of such a name that comes later is none of ours. Throws StateError. */
+  forget(devices: readonly string[]): void {
+    for (const device of devices) this.#macs.delete(device)
+    this.#write([...this.#macs])
+  }
+
+  #write(known: readonly (readonly [string, Mac])[]): void {
+    const macs = Object.fromEntries(known)
+    writeAtomically(this.#path, `${JSON.stringify({ v: version, macs })}\n`, 0o600)
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { statusSocketPath } from '../conf/daemon-status.ts'
 import { readIfThere, StateError } from './files.ts'
@@ -29,6 +29,8 @@ export interface Claimable {
   /** For messages: `subnet file /run/flannel/subnet.env`. */
   readonly what: string
   readonly path: string
+  /** The folder's, where it is made; 0755 unless told otherwise. */
+  readonly folderMode?: number
 }
 
 /** The lock of an instance's name, which its socket is called by. */
@@ -42,7 +44,7 @@ export function subnetFileLock(subnetFile: string): Claimable {
 }
 
 export function stateDirLock(stateDir: string): Claimable {
-  return { what: `state directory ${stateDir}`, path: join(stateDir, 'lock') }
+  return { what: `state directory ${stateDir}`, path: join(stateDir, 'lock'), folderMode: 0o700 }
 }
 
 /** The lock of a device name in this network namespace; /run may be shared by several. */
@@ -55,9 +57,17 @@ export function deviceLock(device: string): Claimable {
  * Takes a lock for the life of the process and writes the holder into it.
  * @throws AlreadyRunningError naming the holder, StateError where no lock can be made.
  */
-export function claim({ what, path }: Claimable, lockFile: LockFile, instance: string): Disposable {
+export function claim(
+  { what, path, folderMode = 0o755 }: Claimable,
+  lockFile: LockFile,
+  instance: string,
+): Disposable {
+  // The holder is written into the file, which had better be none of somebody else's.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new StateError(`cannot lock ${what}: ${path} is a symbolic link: remove it`)
+  }
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    mkdirSync(dirname(path), { recursive: true, mode: folderMode })
     const lock = lockFile(path, { mode: 0o644, timeoutMs: 0 })
     tellHolder(path, `instance ${instance}, process ${process.pid}\n`)
     return lock

@@ -1,5 +1,13 @@
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { ConfigError, DecodeError } from '../conf/errors.ts'
 import { StoreError } from '../store/store.ts'
 import { type Answer, type Routes, serveHttp } from './http-server.ts'
@@ -18,6 +26,9 @@ export interface StatusSource extends HealthSource {
   status(): Promise<unknown>
 }
 
+/** What mkdtemp puts at the end. */
+const MADE_UP = /^[A-Za-z\d]{6}$/
+
 /**
  * Answers on a unix socket that only root may open: the status, what `readOnlyRoutes` has, and
  * `more`. A socket left by an earlier run is replaced: the caller holds the instance's lock.
@@ -31,6 +42,7 @@ export async function serveStatus(
     '/status': { GET: async () => ({ status: 200, body: await source.status() }) },
   }
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  removeSocketRemnants(path)
   // Made where nobody else comes in, so that nobody connects before its mode is set.
   const folder = mkdtempSync(`${path}.`)
   try {
@@ -42,6 +54,18 @@ export async function serveStatus(
     return removing(server, path)
   } finally {
     rmSync(folder, { recursive: true })
+  }
+}
+
+/** Removes the folders that daemons left which were killed while they made this socket. */
+export function removeSocketRemnants(path: string): void {
+  const folder = dirname(path)
+  if (!existsSync(folder)) return
+  const start = `${basename(path)}.`
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const { name } = entry
+    const isOurs = name.startsWith(start) && MADE_UP.test(name.slice(start.length))
+    if (isOurs && entry.isDirectory()) rmSync(join(folder, name), { recursive: true })
   }
 }
 

@@ -6,7 +6,7 @@ import type { ByFamily } from '../ip/by-family.ts'
 import { firstAddress, network, type Prefix } from '../ip/prefix.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
-import { readIfThere, StateError, writeAtomically } from './files.ts'
+import { readIfThere, StateError, writeIfDifferent } from './files.ts'
 
 const MODE = 0o644
 
@@ -51,13 +51,15 @@ export function subnetEnvFor(
   }
 }
 
-/** The status file beside a subnet file: written when what it says changes, and can be. */
+/**
+ * The status file beside a subnet file: written when what it says changes, and can be, and when
+ * somebody removed or changed it.
+ */
 export class StatusFile {
   readonly #path: string
   readonly #log: Logger
   #since = new Date().toISOString()
   #state = ''
-  #text = ''
 
   constructor(subnetFile: string, log: Logger) {
     this.#path = subnetStatusPath(subnetFile)
@@ -79,10 +81,8 @@ export class StatusFile {
       since: this.#since,
       ...(held && { held }),
     })
-    if (text === this.#text) return
     try {
-      writeAtomically(this.#path, text, MODE)
-      this.#text = text
+      writeIfDifferent(this.#path, text, MODE)
     } catch (error) {
       if (!(error instanceof StateError)) throw error
       // A full disk must not end the daemon; it is tried again whenever there is something to say.

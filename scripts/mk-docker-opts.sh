@@ -84,9 +84,21 @@ if [ "$FLANNEL_IPMASQ" ] && [ "$masquerading" ]; then
   esac
 fi
 
+names=$(set | sed -n 's/^\(DOCKER_OPT_[A-Za-z0-9_]*\)=.*/\1/p' | LC_ALL=C sort -u)
+
+# Whoever sources what is written here runs it: no value may end its quotes or have a shell look into it.
+line_end='
+'
+for name in $names "$key"; do
+  eval "value=\${$name-}"
+  case $value in *[\"\$\`\\]* | *"$line_end"*)
+    fail "$name: a value with \", \$, \`, \\ or a line end is not written, whoever sources it would run it" ;;
+  esac
+done
+
 print() {
   eval "all=\${$key-}"
-  for name in $(set | sed -n 's/^\(DOCKER_OPT_[A-Za-z0-9_]*\)=.*/\1/p' | LC_ALL=C sort -u); do
+  for name in $names; do
     eval "value=\${$name-}"
     [ -z "$one_by_one" ] || printf '%s="%s"\n' "$name" "$value"
     all="$all $value"

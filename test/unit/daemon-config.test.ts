@@ -119,6 +119,23 @@ test('Macs keeps a device’s MAC, the one it has first', (t) => {
   t.throws(() => new Macs(state), { name: 'StateError', message: /version 2/ })
 })
 
+test('Macs.for() that cannot write tries again', (t) => {
+  const state = join(folder(t), 'state')
+  const macs = new Macs(state)
+  // A file where the folder should be stops root too.
+  writeFileSync(state, '')
+  for (let n = 0; n < 2; n++) {
+    t.throws(() => macs.for('flannel.1', undefined), {
+      name: 'StateError',
+      message: /cannot write/,
+    })
+  }
+  t.is(macs.known.size, 0)
+  rmSync(state)
+  const made = macs.for('flannel.1', undefined)
+  t.is(new Macs(state).for('flannel.1', undefined), made)
+})
+
 test('readMemory() inverts writeMemory() over a boot', (t) => {
   const path = join(folder(t), 'leases.json')
   t.is(readMemory(path, { boot: 0, wall: 0 }, silent), undefined)

@@ -8,10 +8,11 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { parseLeaseKey } from '../../conf/lease.ts'
 import { parseNetworkConfig } from '../../conf/network-config.ts'
@@ -19,6 +20,7 @@ import { formatSubnetEnv } from '../../conf/subnet-env.ts'
 import { formatDockerOptions } from '../../daemon/docker-options.ts'
 import { writeAtomically } from '../../daemon/files.ts'
 import { HostFiles } from '../../daemon/host-files.ts'
+import { type Claimable, claim, stateDirLock, subnetFileLock } from '../../daemon/locks.ts'
 import { StatusFile, subnetEnvFor } from '../../daemon/subnet-file.ts'
 import { sysctlName } from '../../daemon/sysctl.ts'
 import type { ByFamily } from '../../ip/by-family.ts'
@@ -107,6 +109,53 @@ test('HostFiles and StatusFile that cannot write say so and write later', (t) =>
   t.deepEqual(readdirSync(run).toSorted(), ['docker', 'subnet.env', 'subnet.env.status.json'])
 })
 
+test('StatusFile brings back what somebody removed or changed', (t) => {
+  const run = folder(t)
+  const status = new StatusFile(join(run, 'subnet.env'), silent)
+  const path = join(run, 'subnet.env.status.json')
+  status.write({ ready: true })
+  const { ino } = statSync(path)
+  status.write({ ready: true })
+  t.is(statSync(path).ino, ino, 'what is as it should be is left alone')
+  const text = readFileSync(path, 'utf8')
+  rmSync(path)
+  status.write({ ready: true })
+  t.is(readFileSync(path, 'utf8'), text)
+  writeFileSync(path, '{}')
+  status.write({ ready: true })
+  t.is(readFileSync(path, 'utf8'), text)
+})
+
+test('writeAtomically() and claim() write through no symbolic link', (t) => {
+  const at = folder(t)
+  const victim = join(at, 'victim')
+  writeFileSync(victim, 'kept')
+  const path = join(at, 'file')
+  symlinkSync(victim, `${path}.new`)
+  writeAtomically(path, 'new', 0o644)
+  t.is(readFileSync(path, 'utf8'), 'new')
+  const lock = join(at, 'lock')
+  symlinkSync(victim, lock)
+  const lockFile = () => ({ [Symbol.dispose]() {} })
+  t.throws(() => claim({ what: 'this', path: lock }, lockFile, 'default'), {
+    name: 'StateError',
+    message: /^cannot lock this: .*lock is a symbolic link: remove it$/,
+  })
+  t.is(readFileSync(victim, 'utf8'), 'kept')
+})
+
+test('claim() makes the state folder for root alone, and folders in /run for all', (t) => {
+  const at = folder(t)
+  const lockFile = () => ({ [Symbol.dispose]() {} })
+  const made = (lock: Claimable) => {
+    claim(lock, lockFile, 'default')[Symbol.dispose]()
+    return statSync(dirname(lock.path)).mode & 0o777
+  }
+  t.is(made(stateDirLock(join(at, 'heddle/default'))), 0o700)
+  t.is(statSync(join(at, 'heddle')).mode & 0o777, 0o700)
+  t.is(made(subnetFileLock(join(at, 'run/subnet.env'))), 0o755)
+})
+
 test('writeAtomically() that fails leaves the old text and no half of the new', (t) => {
   const path = join(folder(t), 'file')
   mkdirSync(path)
@@ -187,6 +236,25 @@ test('mk-docker-opts.sh keeps what the environment has', (t) => {
     `${bip}${ipMasq}${mtu}DOCKER_OPT_ZONE="--label=zone=a b"\nDOCKER_OPTS="--debug${all} --label=zone=a b"\n`,
   )
 })
+
+for (const shell of ['sh', 'bash', 'busybox sh']) {
+  test(`mk-docker-opts.sh in ${shell} writes nothing that a shell which sources it would run`, (t) => {
+    const mark = join(folder(t), 'run')
+    for (const value of [
+      `a$(touch ${mark})b`,
+      `\`touch ${mark}\``,
+      `"; touch ${mark} "`,
+      'a\\',
+      'a\nb',
+    ]) {
+      for (const name of ['DOCKER_OPT_B', 'DOCKER_OPTS']) {
+        const said = makeOptions(t, { shell, env: { [name]: value } })
+        t.true(said.startsWith(`exit 1: mk-docker-opts.sh: ${name}: a value with `), said)
+      }
+    }
+    t.false(existsSync(mark))
+  })
+}
 
 for (const [what, given, said] of [
   ['a key that is no name', { args: ['-k', 'a;b'] }, /the name of a variable/],

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { ask } from '../../ctl/ask.ts'
 import type { Routes } from '../../daemon/http-server.ts'
@@ -51,6 +51,21 @@ function send(
     asked.end(body)
   })
 }
+
+test('serveStatus() removes what a daemon left that was killed as it made the socket, and nothing else', async (t) => {
+  const path = socketFor(t)
+  mkdirSync(`${path}.aB3xYz`, { recursive: true })
+  writeFileSync(`${path}.aB3xYz/sock`, '')
+  mkdirSync(`${path}.aB3xYz.d`)
+  writeFileSync(`${path}.locked`, '')
+  const server = await serveStatus(path, source())
+  t.teardown(() => server[Symbol.asyncDispose]())
+  t.deepEqual(readdirSync(dirname(path)).toSorted(), [
+    'default.sock',
+    'default.sock.aB3xYz.d',
+    'default.sock.locked',
+  ])
+})
 
 /** A TCP port of loopback that nobody has at this moment. */
 async function freePort(): Promise<number> {
