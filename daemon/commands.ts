@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { Alarm } from './alarm.ts'
 import { type Command, type PeerCommands, sameCommand } from './backend/command.ts'
+import { withoutSecrets } from './flags.ts'
 
 /** A command that could not be run, or ended badly. */
 export class CommandError extends Error {
@@ -23,7 +24,11 @@ const USUAL = {
 const MOST_REMOVALS = 5
 /** A command that takes longer than that is ended. */
 const TIMEOUT_MS = 60_000
+/** What a program printed last is read within this time of its end; what it left behind may hold its outputs open. */
+const GRACE_MS = 250
 const MAX_OUTPUT = 64 * 1024
+/** So many characters of what a command printed, the last ones, are told to people. */
+const MAX_TOLD = 1024
 
 /** How commands are run, and when again. */
 export interface CommandsOptions {
@@ -53,6 +58,7 @@ export class Commands {
   readonly #run: RunCommand
   readonly #retryMs: { readonly first: number; readonly longest: number }
   readonly #tasks = new Map<string, Task>()
+  #whenOwnRan: (() => void) | undefined
   #prepared: { readonly command: Command; readonly output: string } | undefined
   readonly #queue = new Set<string>()
   readonly #alarm = new Alarm()
@@ -74,6 +80,13 @@ export class Commands {
       this.#prepared = { command, output: await this.#run(command, signal) }
     }
     return this.#prepared.output
+  }
+
+  /** What is wanted for this host itself; calls back once when that has worked, now if there is nothing to do. */
+  setOwn(add: Command | undefined, whenRan: () => void): void {
+    this.#whenOwnRan = whenRan
+    this.set(Commands.own, add && { add, remove: undefined })
+    this.#tellOwn()
   }
 
   /** What is wanted for this owner from now on. */
@@ -136,7 +149,8 @@ export class Commands {
     try {
       if (command) {
         const output = await this.#run(command, signal)
-        this.#often.info('command ran', { for: owner, command: command.argv.join(' '), output })
+        const told = oneLine(output)
+        this.#often.info('command ran', { for: owner, command: nameOf(command), output: told })
       }
       task.failures = 0
       task.problem = undefined
@@ -147,6 +161,14 @@ export class Commands {
       return
     }
     this.#goOn(owner, task)
+    if (owner === Commands.own) this.#tellOwn()
+  }
+
+  #tellOwn(): void {
+    if (isOpen(this.#tasks.get(Commands.own))) return
+    const tell = this.#whenOwnRan
+    this.#whenOwnRan = undefined
+    tell?.()
   }
 
   #fail(
@@ -192,40 +214,112 @@ function sameCommands(a: PeerCommands | undefined, b: PeerCommands | undefined):
   return sameCommand(a.add, b.add) && sameCommand(a.remove, b.remove)
 }
 
-/** Runs a program as the daemon's child. Throws CommandError, with what it printed. */
-export function runCommand({ argv, env, input }: Command, signal: AbortSignal): Promise<string> {
-  const [program = '', ...args] = argv
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const child = spawn(program, args, {
-    // What systemd gave us it gave us alone.
-    env: {
-      ...process.env,
-      ...env,
-      NOTIFY_SOCKET: undefined,
-      WATCHDOG_USEC: undefined,
-      WATCHDOG_PID: undefined,
-    },
-    signal,
-    timeout: TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-  })
-  let output = ''
-  const take = (data: Buffer): void => {
-    output = (output + data.toString()).slice(0, MAX_OUTPUT)
-  }
-  child.stdout.on('data', take)
-  child.stderr.on('data', take)
+/**
+ * Runs a program as the daemon's child, and leaves alone what it leaves behind; when it is aborted or
+ * takes too long it is ended with all it started. Throws CommandError, with what it printed.
+ */
+export async function runCommand(
+  command: Command,
+  signal: AbortSignal,
+  { timeoutMs }: { readonly timeoutMs: number } = { timeoutMs: TIMEOUT_MS },
+): Promise<string> {
+  if (signal.aborted) throw new CommandError(`${nameOf(command)}: not run, the daemon ends`)
+  const child = start(command)
+  const printed = collect(child)
   // Who reads no input has ended before all of it was written.
   child.stdin.on('error', () => undefined)
-  child.stdin.end(`${input}\n`)
-  const fail = (how: string): void =>
-    reject(
-      new CommandError(`${argv.join(' ')}: ${[how, output.trim()].filter(Boolean).join(': ')}`),
-    )
-  child.on('error', (error) => fail(error.message))
-  child.on('close', (code, killer) => {
-    if (code === 0) resolve(output.trim())
-    else fail(killer ? `ended by ${killer}` : `exit code ${code}`)
+  child.stdin.end(`${command.input}\n`)
+  const how = await endOf(child, signal, timeoutMs)
+  child.stdout.destroy()
+  child.stderr.destroy()
+  const { all, last } = printed()
+  if (how === undefined) return all.trim()
+  throw new CommandError([nameOf(command), how, oneLine(last)].filter(Boolean).join(': '))
+}
+
+/** In a process group of its own, so that all of it can be ended. Throws CommandError. */
+function start(command: Command): ChildProcessWithoutNullStreams {
+  const [program = '', ...args] = command.argv
+  if (program.trim() === '') {
+    const text = JSON.stringify(command.argv)
+    throw new CommandError(`${text} names no program: set the variable that it begins with`)
+  }
+  try {
+    return spawn(program, args, {
+      // What systemd gave us it gave us alone.
+      env: {
+        ...withoutSecrets(process.env),
+        ...command.env,
+        NOTIFY_SOCKET: undefined,
+        WATCHDOG_USEC: undefined,
+        WATCHDOG_PID: undefined,
+      },
+      detached: true,
+    })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new CommandError(`${nameOf(command)}: ${reason}`, { cause: error })
+  }
+}
+
+/** How it failed; undefined when it ended well. */
+async function endOf(
+  child: ChildProcessWithoutNullStreams,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const timers: NodeJS.Timeout[] = []
+  const end = (how: string) => (): void => {
+    // Once it has ended its id may be another's.
+    if (child.exitCode === null && child.signalCode === null) endGroup(child.pid)
+    resolve(how)
+  }
+  const abort = end('ended with the daemon')
+  signal.addEventListener('abort', abort)
+  timers.push(setTimeout(end(`ended after ${timeoutMs / 1000} s`), timeoutMs))
+  child.on('error', (error) => resolve(error.message))
+  child.on('exit', (code, killer) => {
+    const how = code === 0 ? undefined : killer ? `ended by ${killer}` : `exit code ${code}`
+    child.on('close', () => resolve(how))
+    timers.push(setTimeout(() => resolve(how), GRACE_MS))
   })
-  return promise
+  try {
+    return await promise
+  } finally {
+    signal.removeEventListener('abort', abort)
+    for (const timer of timers) clearTimeout(timer)
+  }
+}
+
+function endGroup(leader: number | undefined): void {
+  if (leader === undefined) return
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** Gathers what is printed on both outputs: the first of it for who asked, the last for people. */
+function collect({ stdout, stderr }: ChildProcessWithoutNullStreams) {
+  let all = ''
+  let last = ''
+  for (const stream of [stdout, stderr]) {
+    stream.setEncoding('utf8')
+    stream.on('data', (text: string) => {
+      all = (all + text).slice(0, MAX_OUTPUT)
+      last = (last + text).slice(-MAX_TOLD)
+    })
+  }
+  return () => ({ all, last })
+}
+
+function nameOf({ argv }: Command): string {
+  return argv.join(' ').replaceAll(/\s+/g, ' ')
+}
+
+/** The last of a text, for a log or a status. */
+function oneLine(text: string): string {
+  return text.trim().slice(-MAX_TOLD).replaceAll(/\s+/g, ' ')
 }

@@ -3,7 +3,6 @@ import { formatPrefix, type Prefix } from '../ip/prefix.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Connection } from '../netlink/connection.ts'
-import type { NetlinkError } from '../netlink/errors.ts'
 import type { KernelEvent } from '../netlink/events.ts'
 import type { FindPath } from './backend/backend.ts'
 import type { PeerCommands } from './backend/command.ts'
@@ -18,7 +17,7 @@ import {
 import { rankOf, subnetsAround } from './backend/odd-lease.ts'
 import { type Ours, type PeerPlan, planPeer } from './backend/plan-peer.ts'
 import { Complaints } from './complaints.ts'
-import { type EnsuredDevices, ensureDevices } from './devices.ts'
+import { type DeviceError, type EnsuredDevices, ensureDevices } from './devices.ts'
 import { Doubts, type EntryKind, leasesOn } from './doubts.ts'
 import { eased } from './eased.ts'
 import { type Failure, Kernel } from './kernel.ts'
@@ -37,8 +36,8 @@ export interface DataPathOptions {
   readonly log: Logger
   /** Called when something did not work that a repair may mend. */
   readonly onTrouble: () => void
-  /** A device is new, and nothing is on it yet. */
-  readonly onCreated: (device: VxlanDevice) => void
+  /** A device is there, perhaps new: its settings are to be looked at. */
+  readonly onDevice: (device: VxlanDevice) => void
   /** What is run for a peer; undefined for one that is gone, or for which nothing is. */
   readonly onCommands: (key: string, commands: PeerCommands | undefined) => void
   /** Whether it was wanted, and so there, before this one took over. */
@@ -57,7 +56,7 @@ export interface RepairReport {
   readonly created: readonly string[]
   readonly operations: number
   /** Why a device is not as wanted. */
-  readonly deviceErrors: readonly NetlinkError[]
+  readonly deviceErrors: readonly DeviceError[]
   /** Whether all is as wanted now. */
   readonly isRight: boolean
 }
@@ -76,7 +75,9 @@ export class DataPath {
   readonly #kernel: Kernel
   readonly #wanted = new Wanted()
   readonly #plans = new Map<string, PeerOutcome>()
-  readonly #networks: ByFamily<readonly Prefix[]>
+  readonly #networks: ByFamily<Prefix>
+  /** Until what was left there is gone. */
+  #former: ByFamily<readonly Prefix[]>
   readonly #context: EventContext
   readonly #doubts = new Doubts()
   readonly #often: Logger
@@ -90,6 +91,8 @@ export class DataPath {
   readonly #complaints: Complaints
   /** Leases of subnets smaller than this host's own. */
   readonly #inner = new Map<string, Lease>()
+  /** Names of our devices that interfaces of somebody else have. */
+  #taken: ReadonlySet<string> = new Set()
   #isFirst = true
   #hasPruned = false
 
@@ -100,10 +103,10 @@ export class DataPath {
     this.#kernel = new Kernel(options.connection)
     const { backend, networks, subnets, uplinks } = options.ours
     this.#wanted.set(OWN, 0, backend.own(subnets))
-    this.#networks = byFamily((family) => {
+    this.#networks = networks
+    this.#former = byFamily((family) => {
       const former = options.formerNetworks.filter(({ address }) => address.family === family)
-      const inside = networks[family] ? [networks[family], ...former] : former
-      return inside.length > 0 ? inside : undefined
+      return former.length > 0 ? former : undefined
     })
     this.#carriers = new Set(valuesOf(uplinks).map(({ name }) => name))
     this.#context = {
@@ -175,7 +178,7 @@ export class DataPath {
   /**
    * Makes devices and entries as wanted, from whatever there is. Entries of ours that nothing wants
    * go only if `prune`. All peers are planned anew, since paths to them may have changed.
-   * @throws DeviceConflictError, NetlinkError when even that cannot be found out
+   * @throws NetlinkError when even that cannot be found out
    */
   repair(leases: ReadonlyMap<string, Lease>, options: { readonly prune: boolean }): RepairReport {
     const { created, errors } = this.#makeDevices()
@@ -191,19 +194,23 @@ export class DataPath {
     this.#isFirst = false
     this.#hasPruned ||= options.prune
     const isRight = !this.#complaints.isRefused
+    // Whoever has routes there from now on is somebody else.
+    if (options.prune && isRight) this.#former = {}
     return { created, operations, deviceErrors: errors, isRight }
   }
 
   #makeDevices(): EnsuredDevices {
-    const { connection, ours, repairs, onCreated } = this.#options
+    const { connection, ours, repairs, onDevice } = this.#options
     const { devices } = ours.backend
     const made = ensureDevices(connection, devices)
-    const { created, changed } = made
+    const { created, changed, fine } = made
+    this.#taken = made.taken
     if (created.length > 0) this.#often.info('devices made', { devices: created.join(' ') })
     if (changed.length > 0) this.#often.info('devices set right', { devices: changed.join(' ') })
     for (const device of devices) {
-      if (created.includes(device.name)) onCreated(device)
-      else if (!changed.includes(device.name)) continue
+      const isNew = [...created, ...changed].includes(device.name)
+      if (isNew || fine.includes(device.name)) onDevice(device)
+      if (!isNew) continue
       if (!this.#isFirst || this.#options.wasWanted(device)) repairs.add('device')
     }
     return made
@@ -265,7 +272,7 @@ export class DataPath {
   #write(changes: readonly Change[]): void {
     const isContested = ({ entry }: Operation): boolean => {
       const id = entryId(entry)
-      return this.#disputed.has(id) || this.#doubts.has(id)
+      return this.#taken.has(entry.device) || this.#disputed.has(id) || this.#doubts.has(id)
     }
     const operations = planChanges(changes)
     const [contested, free] = [
@@ -289,15 +296,20 @@ export class DataPath {
     kinds: ReadonlySet<EntryKind>,
     options: { readonly prune: boolean },
   ): { operations: number; failures: string[] } {
-    const names = this.#options.ours.backend.devices.map(({ name }) => name)
-    const missing = new Set(names.filter((name) => this.#kernel.indexOf(name) === undefined))
-    const all = this.#wanted
+    const all = this.#options.ours.backend.devices.map(({ name }) => name)
+    const isMissing = (name: string): boolean => this.#kernel.indexOf(name) === undefined
+    const missing = new Set(all.filter((name) => isMissing(name) || this.#taken.has(name)))
+    const names = all.filter((name) => !missing.has(name))
     const isMeant = ({ kind, device }: Entry): boolean => kinds.has(kind) && !missing.has(device)
     const wanted = {
-      get: (id: string) => all.get(id),
-      entries: () => all.entries().filter(isMeant),
+      get: (id: string) => this.#wanted.get(id),
+      entries: () => this.#wanted.entries().filter(isMeant),
     }
-    const found = this.#kernel.read(kinds, names, this.#networks)
+    const found = this.#kernel.read(kinds, {
+      devices: names,
+      networks: this.#networks,
+      former: { networks: this.#former, devices: this.#carriers },
+    })
     const repair = planRepair(wanted, eased(found, this.#options.relieve), options)
     const { operations } = repair
     this.#log(operations)

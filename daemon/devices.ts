@@ -1,10 +1,13 @@
-import { sameAddress } from '../ip/address.ts'
+import { isLinkLocal, sameAddress } from '../ip/address.ts'
 import type { Mac } from '../ip/mac.ts'
+import { type Prefix, prefixCovers } from '../ip/prefix.ts'
+import { listAddresses } from '../netlink/address.ts'
 import type { Request } from '../netlink/codec/message.ts'
 import type { Connection } from '../netlink/connection.ts'
 import { isErrno, NetlinkError } from '../netlink/errors.ts'
 import { addLink, deleteLink, getLink, type Link, listLinks, setLink } from '../netlink/link.ts'
 import type { VxlanDevice } from './backend/kernel-state.ts'
+import { AlreadyRunningError } from './locks.ts'
 
 /** An interface that is not ours has the name our device must have. */
 export class DeviceConflictError extends Error {
@@ -109,34 +112,42 @@ export interface EnsuredDevices {
   /** New, and so empty. */
   readonly created: readonly string[]
   readonly changed: readonly string[]
-  readonly errors: readonly NetlinkError[]
+  /** As they were wanted. */
+  readonly fine: readonly string[]
+  readonly errors: readonly DeviceError[]
+  /** Somebody else's interfaces have these names: nothing of ours belongs there. */
+  readonly taken: ReadonlySet<string>
 }
 
-/**
- * Makes the devices as wanted; one that cannot be made does not keep the others from it.
- * @throws DeviceConflictError
- */
+/** Why a device is not as wanted. */
+export type DeviceError = NetlinkError | DeviceConflictError
+
+/** Makes the devices as wanted; one that cannot be made does not keep the others from it. */
 export function ensureDevices(
   connection: Connection,
   devices: readonly VxlanDevice[],
 ): EnsuredDevices {
   const created: string[] = []
   const changed: string[] = []
-  const errors: NetlinkError[] = []
+  const fine: string[] = []
+  const lists = { create: created, change: changed, fine }
+  const errors: DeviceError[] = []
+  const taken = new Set<string>()
   for (const device of devices) {
     try {
       const uplink = connection.get(getLink({ name: device.uplink })).index
       const found = findLink(connection, device.name) ?? renamed(connection, device)
       const plan = planDevice(device, found, uplink)
-      if (plan.kind === 'fine') continue
-      for (const request of plan.requests) connection.execute(request)
-      ;(plan.kind === 'create' ? created : changed).push(device.name)
+      const requests = plan.kind === 'fine' ? [] : plan.requests
+      for (const request of requests) connection.execute(request)
+      lists[plan.kind].push(device.name)
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error
+      if (error instanceof DeviceConflictError) taken.add(device.name)
+      else if (!(error instanceof NetlinkError)) throw error
       errors.push(error)
     }
   }
-  return { created, changed, errors }
+  return { created, changed, fine, errors, taken }
 }
 
 /** Our device under a name that somebody else gave it: another with its VNI cannot be made. */
@@ -146,19 +157,47 @@ function renamed(connection: Connection, { mac, vni, port }: VxlanDevice): Link 
     .find((link) => link.vxlan?.id === vni && link.vxlan.port === port && link.mac === mac)
 }
 
-/** Deletes devices of ours that are no longer wanted, known by name and MAC. Returns their names. */
-export function removeFormerDevices(
-  connection: Connection,
-  known: ReadonlyMap<string, Mac>,
-  wanted: readonly VxlanDevice[],
-): string[] {
+/** What devices of earlier runs are told by. */
+export interface FormerDevices {
+  /** The MAC of each by its name. Who takes a device over keeps both. */
+  readonly known: ReadonlyMap<string, Mac>
+  /** Devices of this run. */
+  readonly wanted: readonly VxlanDevice[]
+  /** The cluster's networks now and before: what has an address elsewhere is somebody else's. */
+  readonly networks: readonly Prefix[]
+  /** Takes the device for us. Throws AlreadyRunningError when another daemon has it. */
+  readonly claim: (name: string) => Disposable
+}
+
+/** Deletes devices of ours that are no longer wanted, and nobody else has now. Returns their names. */
+export function removeFormerDevices(connection: Connection, former: FormerDevices): string[] {
+  const { known, wanted, networks, claim } = former
   const removed: string[] = []
   for (const [name, mac] of known) {
     if (wanted.some((device) => device.name === name)) continue
     const link = findLink(connection, name)
     if (link?.kind !== 'vxlan' || link.mac !== mac) continue
-    connection.execute(deleteLink({ index: link.index }))
-    removed.push(name)
+    if (hasAddressBeyond(connection, link, networks)) continue
+    try {
+      using stack = new DisposableStack()
+      stack.use(claim(name))
+      connection.execute(deleteLink({ index: link.index }))
+      removed.push(name)
+    } catch (error) {
+      if (!(error instanceof AlreadyRunningError)) throw error
+    }
   }
   return removed
+}
+
+function hasAddressBeyond(
+  connection: Connection,
+  { index }: Link,
+  networks: readonly Prefix[],
+): boolean {
+  return connection.dump(listAddresses({ index })).some(({ prefix }) => {
+    const { address } = prefix
+    if (address.family === 6 && isLinkLocal(address)) return false
+    return !networks.some((network) => prefixCovers(network, prefix))
+  })
 }

@@ -1,10 +1,8 @@
 import { join } from 'node:path'
 import { readVersioned, writeIfDifferent } from './files.ts'
-import { environmentName, flagSpecs, type ParsedFlags } from './flags.ts'
+import { environmentName, flagSpecs, isSecret, type ParsedFlags } from './flags.ts'
 
 const version = 1
-/** `heddled cleanup` asks for these again: a password has no place in one more file. */
-const SECRET = /password|token/
 
 function flagsPath(stateDir: string): string {
   return join(stateDir, 'flags.json')
@@ -18,7 +16,8 @@ export function flagsToKeep(
   { values, given }: ParsedFlags,
   { store, subnetFile }: { readonly store: string; readonly subnetFile: string },
 ): Readonly<Record<string, string>> {
-  const plain = [...given].filter((name) => isText(name) && !SECRET.test(name))
+  // `heddled cleanup` asks for secrets again: a password has no place in one more file.
+  const plain = [...given].filter((name) => isText(name) && !isSecret(name))
   const texts = plain.map((name): [string, unknown] => [name, Reflect.get(values, name)])
   const kept: (readonly [string, unknown])[] = [
     ...texts,

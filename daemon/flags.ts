@@ -246,6 +246,19 @@ export function parseFlags(argv: readonly string[], env: Environment): ParsedFla
   return { values: values as FlagValues, given: new Set(texts.keys()) }
 }
 
+/** Whether a flag's value is nobody else's to know. */
+export function isSecret(flag: string): boolean {
+  return /password|token/.test(flag)
+}
+
+/** An environment as others may have it: without the variables that give our flags' secrets. */
+export function withoutSecrets(
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  const secrets = new Set(Object.keys(flagSpecs).filter(isSecret).map(environmentName))
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !secrets.has(name)))
+}
+
 export function environmentName(flag: string): string {
   return `FLANNELD_${flag.toUpperCase().replaceAll('-', '_')}`
 }

@@ -29,6 +29,11 @@ export class HostFiles {
     return this.#problem
   }
 
+  /** Whether there was something to write yet. */
+  get areWritten(): boolean {
+    return this.#wanted !== undefined
+  }
+
   /** From now on the files say this. What cannot be written now is a problem and tried again. */
   sync(wanted: SubnetEnv): void {
     this.#wanted = wanted

@@ -52,6 +52,7 @@ export interface Host {
   readonly manager: SubnetManager
   readonly nodeId: string
   readonly macs: Macs
+  readonly lockFile: LockFile
   readonly remembered: Remembered | undefined
   /** What an earlier run, flannel's or ours, left in the subnet file. */
   readonly former: SubnetEnv | undefined
@@ -119,6 +120,7 @@ export async function openHost(
     commands: new Commands(log),
     files: new HostFiles({ subnetFile, log }),
     ...openKernel(stateDir, deps, telemetry, stack),
+    lockFile: deps.lockFile,
     relieve: deps.relieve,
   }
 }

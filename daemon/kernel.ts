@@ -1,5 +1,5 @@
 import { type Address, formatAddress, isLinkLocal } from '../ip/address.ts'
-import { type ByFamily, families, familiesOf } from '../ip/by-family.ts'
+import { type ByFamily, families } from '../ip/by-family.ts'
 import { type Prefix, prefixCovers } from '../ip/prefix.ts'
 import { deleteAddress, listAddresses, replaceAddress } from '../netlink/address.ts'
 import type { Request } from '../netlink/codec/message.ts'
@@ -39,6 +39,19 @@ import type { Found, Operation } from './reconcile.ts'
 export interface Failure {
   readonly operation: Operation
   readonly error: NetlinkError
+}
+
+/** Where to look for what is ours. */
+export interface ReadScope {
+  /** Those of our own. */
+  readonly devices: readonly string[]
+  /** The cluster's networks. */
+  readonly networks: ByFamily<Prefix>
+  /** Those of earlier runs, where only what is over our own devices or over these can be ours. */
+  readonly former: {
+    readonly networks: ByFamily<readonly Prefix[]>
+    readonly devices: ReadonlySet<string>
+  }
 }
 
 const TABLE_MAIN = 254
@@ -93,20 +106,20 @@ export class Kernel {
    * main table's routes into the cluster's networks, whoever made them. Each table is read when its
    * turn comes.
    */
-  *read(
-    kinds: ReadonlySet<Entry['kind']>,
-    devices: readonly string[],
-    networks: ByFamily<readonly Prefix[]>,
-  ): Generator<Found> {
+  *read(kinds: ReadonlySet<Entry['kind']>, scope: ReadScope): Generator<Found> {
+    const { devices, networks, former } = scope
     for (const device of devices) {
       for (const entry of this.#readDevice(device, kinds)) yield { entry, ours: true }
     }
     if (!kinds.has('route')) return
-    for (const family of familiesOf(networks)) {
-      const inside = networks[family] ?? []
+    for (const family of families) {
+      const [now, before] = [networks[family], former.networks[family] ?? []]
+      if (!now && before.length === 0) continue
       for (const route of this.#connection.dump(listRoutes({ family, table: TABLE_MAIN }))) {
-        const isInside = inside.some((network) => prefixCovers(network, route.destination))
-        if (isInside) yield this.#foundRoute(route, devices)
+        const isIn = (network: Prefix): boolean => prefixCovers(network, route.destination)
+        const found = this.#foundRoute(route, devices)
+        if (now && isIn(now)) yield found
+        else if (before.some(isIn) && isOver(found.entry, scope)) yield found
       }
     }
   }
@@ -223,6 +236,11 @@ export class Kernel {
       }
     }
   }
+}
+
+/** Another daemon of this host may have a network that we had before. */
+function isOver({ device }: Entry, { devices, former }: ReadScope): boolean {
+  return devices.includes(device) || former.devices.has(device)
 }
 
 function routeOf(entry: RouteEntry, oif: number): Route {

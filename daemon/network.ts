@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import type { NetworkConfig } from '../conf/network-config.ts'
 import type { SubnetEnv } from '../conf/subnet-env.ts'
 import { type ByFamily, byFamily, valuesOf } from '../ip/by-family.ts'
@@ -11,14 +12,16 @@ import { deleteLink } from '../netlink/link.ts'
 import type { RulesetEvent } from '../netlink/nftables/events.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Backend, OwnPart, Uplink } from './backend/backend.ts'
-import { Commands } from './commands.ts'
+import type { Commands } from './commands.ts'
 import { DataPath, type RepairReport } from './data-path.ts'
-import { DeviceConflictError, findLink, removeFormerDevices } from './devices.ts'
+import { findLink, removeFormerDevices } from './devices.ts'
+import { StateError } from './files.ts'
 import type { HostFiles } from './host-files.ts'
 import type { Macs } from './identity.ts'
 import type { KernelMemory } from './kernel-memory.ts'
 import type { KernelFollower } from './kernel-watch.ts'
 import type { Lease } from './lease.ts'
+import { claim, deviceLock, type LockFile } from './locks.ts'
 import { otherFirewalls } from './other-firewalls.ts'
 import { PluginRules } from './plugin-rules.ts'
 import { Rules } from './rules.ts'
@@ -40,6 +43,7 @@ export interface NetworkOptions {
   readonly route: Connection
   readonly netfilter: Connection
   readonly macs: Macs
+  readonly lockFile: LockFile
   /** What an earlier run left in the subnet file. */
   readonly former: SubnetEnv | undefined
   readonly files: HostFiles
@@ -72,12 +76,16 @@ export class Network implements KernelFollower {
   readonly #rulesetWatch: RulesetWatch
   readonly #repairAlarm = new Alarm()
   readonly #often: Logger
+  /** The cluster's, of the families in use. */
+  readonly #networks: readonly Prefix[]
   /** What keeps the host from forwarding, and what else the operator should know. */
   #problems: readonly string[] = []
   #warnings: readonly string[] = []
   /** When all is compared next, on the clock of `performance.now()`. */
   #wholeAt = 0
   #retryMs: number = RETRY_MS.first
+  /** Why the last repair could not even be made. */
+  #repairProblem: string | undefined
 
   constructor(options: NetworkOptions) {
     this.#options = options
@@ -87,7 +95,8 @@ export class Network implements KernelFollower {
       subnets[family] ? config.pools[family]?.network : undefined,
     )
     const formerNetworks = memory.networks
-    memory.networks = distinctPrefixes([...formerNetworks, ...valuesOf(networks)])
+    this.#networks = valuesOf(networks)
+    memory.networks = distinctPrefixes([...formerNetworks, ...this.#networks])
     this.#dataPath = new DataPath({
       connection: options.route,
       ours: { backend, networks, subnets, uplinks },
@@ -96,7 +105,7 @@ export class Network implements KernelFollower {
       log,
       onTrouble: () => this.requestRepair(),
       onCommands: (key, commands) => options.commands.set(key, commands),
-      onCreated: ({ name, local }) => {
+      onDevice: ({ name, local }) => {
         for (const problem of prepareDevice(name, local.family)) this.#often.warn(problem)
       },
       wasWanted: (what) => memory.wants(what),
@@ -129,13 +138,14 @@ export class Network implements KernelFollower {
     const { files, commands } = this.#options
     const parts = [files, this.#rules, this.#pluginRules]
     const others = parts.flatMap(({ problem }) => problem ?? [])
-    return [...this.#dataPath.problems, ...commands.problems, ...others]
+    const repair = this.#repairProblem === undefined ? [] : [this.#repairProblem]
+    return [...repair, ...this.#dataPath.problems, ...commands.problems, ...others]
   }
 
   /**
    * Brings it up: devices, entries for all known peers, rules, and last the subnet file, with which
-   * containers may come. When that fails and nothing was up before, what was not there is taken
-   * away again. Over what is up already it changes what has to be.
+   * containers may come: it waits for the command of this host's own. When that fails and nothing was
+   * up before, what was not there is taken away again. Over what is up already it changes what has to be.
    * @throws DeviceConflictError, NetlinkError
    */
   up(): void {
@@ -154,9 +164,10 @@ export class Network implements KernelFollower {
     if (deviceErrors[0]) throw deviceErrors[0]
     this.#rules.sync()
     const add = backend.commands?.own(this.#part())
-    commands.set(Commands.own, add && { add, remove: undefined })
     const rest = { mtu: backend.mtu, ipMasq: settings.ipMasq }
-    files.sync(subnetEnvFor(config, subnets, rest))
+    const env = subnetEnvFor(config, subnets, rest)
+    if (files.areWritten) files.sync(env)
+    commands.setOwn(add, () => files.sync(env))
     memory.isUp = true
     memory.wants = (what) => this.#dataPath.wants(what)
     undo.move()
@@ -261,7 +272,8 @@ export class Network implements KernelFollower {
         return
       }
     } catch (error) {
-      if (!(error instanceof NetlinkError) && !(error instanceof DeviceConflictError)) throw error
+      if (!(error instanceof NetlinkError)) throw error
+      this.#repairProblem = error.message
       this.#often.error('repair failed', { error: error.message })
     }
     this.#wholeAt = Math.min(this.#wholeAt, performance.now() + this.#retryMs)
@@ -278,7 +290,7 @@ export class Network implements KernelFollower {
 
   /** Compares all, and says when that is due again. */
   #repair(): RepairReport {
-    const { manager, commands } = this.#options
+    const { manager, commands, memory } = this.#options
     const leases = leasesOf(manager)
     const prune = manager.mayPruneIn <= 0
     const next = prune ? SAFETY_MS : Math.min(SAFETY_MS, manager.mayPruneIn)
@@ -288,27 +300,50 @@ export class Network implements KernelFollower {
     commands.retain(leases)
     this.#report(report, started)
     if (prune) this.#sweep()
+    if (prune && report.isRight) memory.networks = this.#networks
     return report
   }
 
   #report({ operations }: RepairReport, started: number): void {
+    this.#repairProblem = undefined
     if (operations === 0) return
     const ms = Math.round(performance.now() - started)
     this.#often.info('kernel set right', { operations, peers: this.#dataPath.plans.size, ms })
   }
 
-  /** Removes devices of earlier runs, once. */
+  /** Removes devices of earlier runs, once; before their networks are forgotten. */
   #sweep(): void {
-    const { memory, route, macs, backend, log } = this.#options
+    const { memory, route, macs, backend, settings, lockFile, log } = this.#options
     if (memory.isSwept) return
-    const gone = removeFormerDevices(route, macs.known, backend.devices)
-    if (gone.length > 0) log.info('devices of an earlier run removed', { devices: gone.join(' ') })
     memory.isSwept = true
+    try {
+      const gone = removeFormerDevices(route, {
+        known: macs.known,
+        wanted: backend.devices,
+        networks: memory.networks,
+        claim: (name) => claimToDelete(name, lockFile, settings.instance),
+      })
+      if (gone.length === 0) return
+      log.info('devices of an earlier run removed', { devices: gone.join(' ') })
+      macs.forget(gone)
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error
+      log.warn('devices of an earlier run may be left', { error: error.message })
+    }
   }
 }
 
 function leasesOf({ peers }: SubnetManager): Map<string, Lease> {
   return new Map([...peers].map(([key, { lease }]) => [key, lease]))
+}
+
+/** The device's lock, whose file goes with the device. Throws AlreadyRunningError, StateError. */
+function claimToDelete(name: string, lockFile: LockFile, instance: string): Disposable {
+  const lock = deviceLock(name)
+  const held = new DisposableStack()
+  held.use(claim(lock, lockFile, instance))
+  held.defer(() => rmSync(lock.path, { force: true }))
+  return held
 }
 
 function removeDevice(route: Connection, name: string): void {

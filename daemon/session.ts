@@ -26,7 +26,13 @@ export type SessionEnd = 'end' | 'released' | 'other subnets' | Situation
 const STORE_RETRY_MS = 2_000
 const MEMORY_SPACING_MS = 2_000
 const MEMORY_RETRY_MS = 30_000
-const UP_RETRY_MS = 1_000
+const UP_RETRY_MS = { first: 1_000, longest: 30_000 } as const
+
+/** Milliseconds until the next try after so many failures; tries take no more than a quarter of the time. */
+export function upPause(failures: number, tookMs: number): number {
+  const pause = UP_RETRY_MS.first * 2 ** (failures - 1)
+  return Math.max(Math.min(pause, UP_RETRY_MS.longest), tookMs * 3)
+}
 
 /** The daemon at work with one lease in one situation. */
 export class Session {
@@ -87,7 +93,8 @@ export class Session {
   /** A daemon at work does not end because a change does not get through: it tries again. */
   async #bringUp(signal: AbortSignal): Promise<void> {
     const { board } = this.#host
-    while (!signal.aborted) {
+    for (let failures = 1; !signal.aborted; failures++) {
+      const started = performance.now()
       try {
         this.network.up()
         board.publish()
@@ -95,7 +102,7 @@ export class Session {
       } catch (error) {
         this.#often.error('the change is not in the kernel yet', { error: messageOf(error) })
       }
-      await sleep(UP_RETRY_MS, signal)
+      await sleep(upPause(failures, performance.now() - started), signal)
     }
   }
 

@@ -1,6 +1,7 @@
 import { formatAddress } from '../../ip/address.ts'
 import { type ByFamily, byFamily, valuesOf } from '../../ip/by-family.ts'
 import { formatPrefix, type Prefix } from '../../ip/prefix.ts'
+import { withoutSecrets } from '../flags.ts'
 import type { Backend, BackendInput, OwnPart, Target } from './backend.ts'
 import { makeCommand, type PeerCommands } from './command.ts'
 import { BackendOptions } from './options.ts'
@@ -12,7 +13,7 @@ import { BackendOptions } from './options.ts'
  */
 export function createExtension(
   { config, uplinks }: BackendInput,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Readonly<Record<string, string | undefined>> = withoutSecrets(process.env),
 ): Backend {
   const options = new BackendOptions(config)
   const specs = {

@@ -6,13 +6,10 @@ import type { Route } from '../../netlink/route.ts'
 /** rtm_protocol of every route of ours; nobody else's in iproute2's rt_protos. */
 export const ROUTE_PROTOCOL = 104
 
-/** What the kernel is to hold for us. Devices go by name: an index is known only when applied. */
-export interface KernelState {
-  readonly devices: readonly VxlanDevice[]
-  readonly entries: readonly Entry[]
-}
-
-/** One of our own VXLAN devices. All of it but MAC and MTU is fixed when the device is made. */
+/**
+ * One of our own VXLAN devices. All of it but MAC and MTU is fixed when the device is made. Devices
+ * go by name: an index is known only when a change is applied.
+ */
 export interface VxlanDevice {
   readonly name: string
   readonly mac: Mac
@@ -161,9 +158,4 @@ export function renderDevice(device: VxlanDevice): string {
     device.learning ? 'learning' : 'nolearning',
     ...(device.gbp ? ['gbp'] : []),
   ].join(' ')
-}
-
-/** The whole state, a line each, for tests and logs. */
-export function renderState({ devices, entries }: KernelState): string[] {
-  return [...devices.map(renderDevice), ...entries.map(renderEntry)]
 }

@@ -42,10 +42,9 @@ export class BackendOptions {
   /** A program and its arguments, or a text of them; none if empty. Throws ConfigError for others. */
   command(key: string): CommandSpec | undefined {
     const value = this.#take(key) ?? ''
-    if (typeof value === 'string') return value.trim() === '' ? undefined : value
-    const isWords =
-      Array.isArray(value) &&
-      value.every((word) => typeof word === 'string' && !word.includes('\0'))
+    const isText = (one: unknown): one is string => typeof one === 'string' && !one.includes('\0')
+    if (isText(value)) return value.trim() === '' ? undefined : value
+    const isWords = Array.isArray(value) && value.every(isText)
     if (isWords && value[0] !== '') return value.length === 0 ? undefined : value
     const wanted = 'a list of words, the program first, or a text of them'
     throw new ConfigError(

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import test from 'ava'
 import {
   attach,
@@ -192,40 +192,40 @@ testWith(
   t.regex(await runAt(host, ['iptables', '-S', 'FORWARD']), /-s 10\.244\.0\.0\/16 -j ACCEPT/)
 
   const shared = { cniVersion: '1.0.0', bridge: 'cbr0', isGateway: true }
-  const kinds = [
+  const others: { file: string; upstream: (command: 'ADD' | 'DEL') => Promise<string> }[] = []
+  for (const { type, ipam, last } of [
     { type: 'bridge', ipam: 'host-local', last: 50 },
     { type: 'bridge', ipam: 'heddle-ipam', last: 70 },
     { type: 'ptp', ipam: 'heddle-ipam', last: 90 },
-  ]
-  const others = await Promise.all(
-    kinds.map(async ({ type, last, ipam }) => {
-      const name = `${type}-${ipam}`
-      const pod = await addPod(host, name)
-      const rangeStart = subnet.replace('.0/24', `.${last}`)
-      const ranges = [[{ subnet, rangeStart }]]
-      const upstream = (command: 'ADD' | 'DEL') =>
-        runAt(host, [`/usr/lib/cni/${type}`], {
-          input: JSON.stringify({ ...shared, name, type, ipam: { type: ipam, ranges } }),
-          env: {
-            CNI_COMMAND: command,
-            CNI_CONTAINERID: name,
-            CNI_NETNS: pod.path,
-            CNI_IFNAME: 'eth0',
-            CNI_PATH: `/usr/lib/cni:${dist}`,
-          },
-        })
-      await upstream('ADD')
-      return { file: `/var/lib/cni/networks/${name}/${rangeStart}`, upstream }
-    }),
-  )
-  const refused = await cleanUp(host)
-  t.is(refused.code, 1)
-  for (const { file } of others) {
-    t.true(existsSync(hostFile(host, file)), refused.stdout)
-    const folder = file.slice(0, file.lastIndexOf('/'))
-    t.true(refused.stdout.includes(`stays: reserved addresses in ${folder}: 1`), refused.stdout)
+  ]) {
+    const name = `${type}-${ipam}`
+    const pod = await addPod(host, name)
+    const rangeStart = subnet.replace('.0/24', `.${last}`)
+    const ranges = [[{ subnet, rangeStart }]]
+    const upstream = (command: 'ADD' | 'DEL') =>
+      runAt(host, [`/usr/lib/cni/${type}`], {
+        input: JSON.stringify({ ...shared, name, type, ipam: { type: ipam, ranges } }),
+        env: {
+          CNI_COMMAND: command,
+          CNI_CONTAINERID: name,
+          CNI_NETNS: pod.path,
+          CNI_IFNAME: 'eth0',
+          CNI_PATH: `/usr/lib/cni:${dist}`,
+        },
+      })
+    await upstream('ADD')
+    others.push({ file: `/var/lib/cni/networks/${name}/${rangeStart}`, upstream })
   }
-  for (const { upstream } of others) await upstream('DEL')
+  for (const [index, { upstream }] of others.entries()) {
+    const refused = await cleanUp(host)
+    t.is(refused.code, 1)
+    for (const { file } of others.slice(index)) {
+      t.true(existsSync(hostFile(host, file)), refused.stdout)
+      const said = `stays: reserved addresses in ${dirname(file)}: 1`
+      t.true(refused.stdout.includes(said), refused.stdout)
+    }
+    await upstream('DEL')
+  }
   const { code, stdout } = await cleanUp(host)
   t.is(code, 0, stdout)
   t.deepEqual(await traces(host), before)

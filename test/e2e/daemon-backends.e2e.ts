@@ -109,11 +109,12 @@ test('heddled with extension has an operator’s commands see to the paths', asy
     'test -e /run/tried || { touch /run/tried; exit 1; }',
     'echo "add $(cat)" >>/run/commands',
   ]
+  const ownScript = `test ! -e ${subnetFile} && echo own $SUBNET $IPV6SUBNET >>/run/commands`
   const config = networkConfig(
     {
       Type: 'extension',
       PreStartupCommand: ['sh', '-c', 'echo key of $(hostname)'],
-      PostStartupCommand: ['sh', '-c', 'echo own $SUBNET $IPV6SUBNET >>/run/commands'],
+      PostStartupCommand: ['sh', '-c', ownScript],
       SubnetAddCommand: ['sh', '-c', script.join(' && ')],
       SubnetRemoveCommand: 'ip route delete $SUBNET via $PUBLIC_IP',
     },

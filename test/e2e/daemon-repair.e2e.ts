@@ -231,6 +231,17 @@ for (const [type, damages] of [
       t.deepEqual(await untilNoneWrong(isBack, MENDED_MS), [], `without ${route}`)
     }
 
+    if (type === 'vxlan') {
+      // Somebody else's interface under our device's name is left alone, and said.
+      await sh(host, 'ip link delete flannel.1; ip link add flannel.1 type bridge')
+      const isSaid = async () =>
+        (await statusOf(host)).problems?.some((text) => text.includes('flannel.1 exists')) ?? false
+      await until('the conflict to be told', isSaid, { timeoutMs: 15_000 })
+      t.is(await sh(host, 'ip -4 address show dev flannel.1'), '')
+      await sh(host, 'ip link delete flannel.1')
+      t.deepEqual(await untilNoneWrong(isBack, 2 * MENDED_MS), [], 'without the conflict')
+    }
+
     // Links: up and down by hand, without a carrier, and made anew.
     const counts = await repairs(host)
     await sh(host, `ip link set eth0 down && ${upAgain}`)

@@ -2,7 +2,7 @@ import test from 'ava'
 import { parseLeaseKey, parseLeaseValue } from '../../conf/lease.ts'
 import type { Backend, FindPath, Uplink } from '../../daemon/backend/backend.ts'
 import { createBackend } from '../../daemon/backend/create-backend.ts'
-import { renderState } from '../../daemon/backend/kernel-state.ts'
+import { renderDevice, renderEntry } from '../../daemon/backend/kernel-state.ts'
 import { planPeer } from '../../daemon/backend/plan-peer.ts'
 import type { Lease } from '../../daemon/lease.ts'
 import { type Address, parseAddress } from '../../ip/address.ts'
@@ -73,7 +73,7 @@ function state(
   )
   const entries = [...of.own(subnets), ...plans.flatMap((plan) => plan.entries)]
   const problems = plans.flatMap(({ problem }) => (problem === undefined ? [] : [`! ${problem}`]))
-  return [...renderState({ devices: of.devices, entries }), ...problems]
+  return [...of.devices.map(renderDevice), ...entries.map(renderEntry), ...problems]
 }
 
 test('vxlan wants a device, and a neighbour, an FDB entry and an on-link route for a peer', (t) => {

@@ -1,6 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Command, makeCommand, type PeerCommands } from '../../daemon/backend/command.ts'
+import { createBackend } from '../../daemon/backend/create-backend.ts'
 import { CommandError, Commands, type RunCommand, runCommand } from '../../daemon/commands.ts'
 import { silent } from '../../log/logger.ts'
 
@@ -107,6 +112,19 @@ test('Commands runs nothing for a peer before what is run for this host has work
   t.deepEqual(ran, ['+own', '+own', '+own', '+a'])
 })
 
+test('Commands says once when this host’s own command has worked, and at once if there is none', async (t) => {
+  const { ran, commands, keep } = running(t, { '+own': 2 })
+  const told: number[] = []
+  commands.setOwn(undefined, () => told.push(-1))
+  t.deepEqual(told, [-1])
+  commands.setOwn(command('+own'), () => told.push(ran.length))
+  t.deepEqual(told, [-1])
+  commands.set('a', peer('a'))
+  void keep()
+  await until(ran, 4)
+  t.deepEqual(told, [-1, 3])
+})
+
 test('Commands tries again what fails, and says so until it works', async (t) => {
   const { ran, commands, keep } = running(t, { '+a': 3 })
   commands.set('a', peer('a'))
@@ -185,4 +203,104 @@ test('runCommand() ends the program with the daemon', async (t) => {
   const running = runCommand({ argv: ['sleep', '1000'], env: {}, input: '' }, stop.signal)
   stop.abort()
   await t.throwsAsync(running, { name: 'CommandError' })
+})
+
+/** A folder for what commands leave, gone after the test. */
+async function folder(t: ExecutionContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'heddle-commands-'))
+  t.teardown(() => rm(path, { recursive: true }))
+  return path
+}
+
+const quiet = new AbortController().signal
+
+test('runCommand() waits for no child that a program leaves behind, and leaves it alone', async (t) => {
+  const place = await folder(t)
+  const script = `{ while ! test -e ${place}/go; do sleep 0.05; done; touch ${place}/went; sleep 30; } & echo $!`
+  const started = performance.now()
+  const id = await runCommand({ argv: ['/bin/sh', '-c', script], env: {}, input: '' }, quiet)
+  t.teardown(() => process.kill(Number(id), 'SIGKILL'))
+  t.true(performance.now() - started < 15_000)
+  await runCommand({ argv: ['touch', `${place}/go`], env: {}, input: '' }, quiet)
+  for (let tries = 0; !existsSync(`${place}/went`) && tries < 500; tries++) await sleep(20)
+  t.true(existsSync(`${place}/went`))
+})
+
+function isRunning(id: string): boolean {
+  return existsSync(`/proc/${id}/fd/0`)
+}
+
+for (const how of ['abort', 'timeout'] as const) {
+  test(`runCommand() ends a program with all it started on ${how}`, async (t) => {
+    const place = join(await folder(t), 'ids')
+    const stop = new AbortController()
+    const argv = ['/bin/sh', '-c', 'sleep 1000 & echo $$ $! >"$PLACE"; wait']
+    const timeoutMs = how === 'timeout' ? 3_000 : 60_000
+    const running = runCommand({ argv, env: { PLACE: place }, input: '' }, stop.signal, {
+      timeoutMs,
+    })
+    const failure = t.throwsAsync(running, { name: 'CommandError' })
+    const read = () => (existsSync(place) ? readFileSync(place, 'utf8').trim().split(' ') : [])
+    let ids = read()
+    for (let tries = 0; ids.length < 2 && tries < 500; tries++) {
+      await sleep(10)
+      ids = read()
+    }
+    t.is(ids.length, 2)
+    if (how === 'abort') stop.abort()
+    t.regex((await failure)?.message ?? '', how === 'abort' ? /with the daemon$/ : /after 3 s$/)
+    for (let tries = 0; ids.some(isRunning) && tries < 500; tries++) await sleep(10)
+    t.deepEqual(ids.filter(isRunning), [])
+  })
+}
+
+test('runCommand() fails as commands do where no program can be started', async (t) => {
+  const fails = async (...argv: string[]) => {
+    const running = runCommand({ argv, env: {}, input: '' }, quiet)
+    return (await t.throwsAsync(running, { name: 'CommandError' }))?.message ?? ''
+  }
+  t.regex(await fails('', 'up'), /^\["","up"\] names no program/)
+  t.regex(await fails('tr\0ue'), /null bytes/)
+  t.regex(await fails('/bin/sh/x'), /ENOTDIR/)
+  t.regex(await fails('true', 'x'.repeat(1 << 20)), /E2BIG/)
+})
+
+test('runCommand() tells the last of what a failing program printed, in one line', async (t) => {
+  const argv = ['/bin/sh', '-c', 'seq 1 20000; echo the end; exit 1']
+  const error = await t.throwsAsync(runCommand({ argv, env: {}, input: '' }, quiet))
+  t.regex(error?.message ?? '', /20000 the end$/)
+  t.true((error?.message ?? '').length < 1200)
+  t.notRegex(error?.message ?? '', /\n/)
+})
+
+test('runCommand() keeps the store’s secrets to the daemon', async (t) => {
+  process.env['FLANNELD_ETCD_PASSWORD'] = 'secret'
+  t.teardown(() => delete process.env['FLANNELD_ETCD_PASSWORD'])
+  const printed = await runCommand({ argv: ['env'], env: {}, input: '' }, quiet)
+  t.notRegex(printed, /secret/)
+  t.regex(printed, /^PATH=/m)
+  const { commands } = createBackend({
+    config: { type: 'extension', options: { subnetaddcommand: 'echo $FLANNELD_ETCD_PASSWORD.' } },
+    uplinks: {},
+    macFor: () => {
+      throw new Error('no device is asked for')
+    },
+  })
+  const made = commands?.peer({})
+  t.deepEqual(made && 'add' in made ? made.add?.argv : made, ['echo', '.'])
+})
+
+test('a command of the extension backend holds no NUL byte', (t) => {
+  const backendOf = (command: unknown) => () =>
+    createBackend({
+      config: { type: 'extension', options: { subnetaddcommand: command } },
+      uplinks: {},
+      macFor: () => {
+        throw new Error('no device is asked for')
+      },
+    })
+  for (const bad of ['echo a\0b', ['echo', 'a\0b']]) {
+    t.throws(backendOf(bad), { name: 'ConfigError', message: /SubnetAddCommand must be a list/ })
+  }
+  t.notThrows(backendOf('echo a'))
 })
