@@ -8,6 +8,7 @@ import {
 import { type ByFamily, byFamily, valuesOf } from '../ip/by-family.ts'
 import { firstAddress, type Prefix } from '../ip/prefix.ts'
 import { DecodeError } from './errors.ts'
+import { parseForeignJson } from './json.ts'
 import { canonicalKeys } from './keys.ts'
 
 /** What a lease's value says of its node (flannel's LeaseAttrs, and our NodeID). */
@@ -77,12 +78,7 @@ const valueKeys = {
  * @throws DecodeError saying what is wrong with it.
  */
 export function parseLeaseValue(text: string): LeaseAttrs {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw new DecodeError('the lease is not JSON', { cause: error })
-  }
+  const json = parseForeignJson(text, 'the lease')
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new DecodeError('the lease is not a JSON object')
   }

@@ -16,6 +16,7 @@ import {
   prefixSize,
 } from '../ip/prefix.ts'
 import { ConfigError, DecodeError } from './errors.ts'
+import { parseForeignJson } from './json.ts'
 import { canonicalKeys } from './keys.ts'
 
 /** The subnets of one family that nodes may take. */
@@ -94,13 +95,7 @@ export function parseNetworkConfig(text: string): NetworkConfig {
 }
 
 function readObject(text: string): Values {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new DecodeError(`the network configuration is not JSON: ${reason}`, { cause: error })
-  }
+  const json = parseForeignJson(text, 'the network configuration')
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new DecodeError('the network configuration is not a JSON object')
   }

@@ -1,4 +1,4 @@
-import type { LeaseAttrs } from '../conf/lease.ts'
+import { formatLeaseKey, type LeaseAttrs } from '../conf/lease.ts'
 import { type Pool, poolHas } from '../conf/network-config.ts'
 import { sameAddress } from '../ip/address.ts'
 import { type ByFamily, byFamily, families, familiesOf, valuesOf } from '../ip/by-family.ts'
@@ -16,7 +16,7 @@ export interface Claim {
   readonly pools: ByFamily<Pool>
   /** What the lease is to say; it names the node. */
   readonly attrs: LeaseAttrs & { readonly nodeId: string }
-  /** Subnets this host had before, the likeliest first. */
+  /** Subnets this host worked with before, the likeliest first. */
   readonly previous: readonly ByFamily<Prefix>[]
 }
 
@@ -55,8 +55,11 @@ export class LostRaceError extends Error {
 }
 
 const ATTEMPTS = 20
-/** How long a daemon with our node id has to show that it lives. */
-const ANSWER_MS = 5_000
+/**
+ * How long a daemon with our node id has to show that it lives: it may have to wait for its next try
+ * to reach the store, and then for the store.
+ */
+const ANSWER_MS = 15_000
 const ANSWER_POLL_MS = 250
 
 /** Whether a lease is this node's: by node id, or where it has none, by public address. */
@@ -95,11 +98,17 @@ async function tryOnce(
   list: LeaseList,
   tools: AcquireTools,
 ): Promise<Acquired | undefined> {
+  const { log } = tools
   const mine = list.leases
     .filter((lease) => isMine(lease, claim.attrs))
     .toSorted((a, b) => rank(a) - rank(b))
   const current = mine.find((lease) => fitsPools(lease.subnets, claim.pools)) ?? mine[0]
   if (current && !(await challenge(current, claim, tools))) return undefined
+  if (current && !isProven(current, list, claim, tools)) {
+    log.warn('another node has this subnet too: given back', { lease: current.key })
+    await remove(current, tools.leases)
+    return undefined
+  }
   if (current && fitsPools(current.subnets, claim.pools)) {
     const renewed = await renew(claim, current, tools)
     if (renewed) await giveBack(ofNode(mine, claim), renewed.lease, tools)
@@ -115,6 +124,34 @@ async function tryOnce(
   // What has only the address in common is taken instead, and only then this node's to give back.
   const isGone = await giveBack(mine, acquired.lease, tools)
   return isGone ? sayAgain(acquired, claim, tools) : acquired
+}
+
+/**
+ * Whether this host may go on with its lease. A try before, of this process or of one that was
+ * killed, may have written it without a look who else has its subnets.
+ */
+function isProven(
+  { key, subnets, reserved, attrs }: Lease,
+  list: LeaseList,
+  claim: Claim,
+  { leases, held }: AcquireTools,
+): boolean {
+  const isWorkedWith =
+    key === held?.key || claim.previous.some((one) => formatLeaseKey(one) === key)
+  if (isWorkedWith && !leases.unproven.has(key)) return true
+  if (reserved || attrs.nodeId !== claim.attrs.nodeId) return true
+  if (findRival(list.leases, subnets, claim.attrs)) return false
+  leases.unproven.delete(key)
+  return true
+}
+
+/** Another node's lease that has part of these subnets. */
+export function findRival(
+  leases: readonly Lease[],
+  subnets: ByFamily<Prefix>,
+  attrs: LeaseAttrs,
+): Lease | undefined {
+  return leases.find((one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets))
 }
 
 /** Those that carry the node's id; one with its address alone may be another's behind the same NAT. */
@@ -199,11 +236,15 @@ export async function takeSubnets(
   { leases, clock, log }: Pick<AcquireTools, 'leases' | 'clock' | 'log'>,
 ): Promise<Acquired | undefined> {
   const sentAt = clock().boot
+  const key = formatLeaseKey(subnets)
+  leases.unproven.add(key)
   const lease = await leases.create(subnets, attrs)
   if (!lease) return undefined
-  const others = await leases.listUpTo(lease, list)
-  const rival = others.find((one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets))
-  if (!rival) return { lease, sentAt, isNew: true }
+  const rival = findRival(await leases.listUpTo(lease, list), subnets, attrs)
+  if (!rival) {
+    leases.unproven.delete(key)
+    return { lease, sentAt, isNew: true }
+  }
   const who = describeHolder(rival.attrs)
   log.warn('another node took the same subnet', { subnet: describeSubnets(subnets), node: who })
   await leases.delete(lease)

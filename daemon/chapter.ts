@@ -1,10 +1,12 @@
 import { ConfigError } from '../conf/errors.ts'
 import { limited } from '../log/limited.ts'
+import { NetlinkError } from '../netlink/errors.ts'
 import { type Claim, fitsPools, NodeIdInUseError } from './acquire.ts'
 import type { Backend } from './backend/backend.ts'
 import { createBackend } from './backend/create-backend.ts'
 import { CommandError } from './commands.ts'
 import { DeviceConflictError, presentMac } from './devices.ts'
+import { StateError } from './files.ts'
 import type { Host } from './host.ts'
 import { AlreadyRunningError, claim, deviceLock, type LockFile } from './locks.ts'
 import { prepareBackend } from './prepare-backend.ts'
@@ -123,7 +125,9 @@ async function tryNext(
       error instanceof AlreadyRunningError ||
       error instanceof CommandError ||
       error instanceof DeviceConflictError ||
-      error instanceof NodeIdInUseError
+      error instanceof NetlinkError ||
+      error instanceof NodeIdInUseError ||
+      error instanceof StateError
     return isExpected ? error.message : reasonOf(error)
   }
 }

@@ -6,7 +6,7 @@ import { Connection } from '../netlink/connection.ts'
 import type { Socket } from '../netlink/socket.ts'
 import type { Store } from '../store/store.ts'
 import { type AdminTools, adminRoutes } from './admin.ts'
-import { type Clock, hostClock } from './clock.ts'
+import { type Clock, hostClock, readBootId } from './clock.ts'
 import { Commands } from './commands.ts'
 import { countedSocket } from './counted-socket.ts'
 import { writeFlags } from './flags-file.ts'
@@ -104,6 +104,7 @@ export async function openHost(
   const tools = { store, isLocal, leases, manager, board, telemetry, log, version: deps.version }
   await openServers(settings, tools, stack)
   const former = readFormerSubnet(subnetFile, log)
+  const moment = { now: clock(), bootId: readBootId(), ttlMs: ttlSeconds * 1000 }
   return {
     settings,
     log,
@@ -114,7 +115,7 @@ export async function openHost(
     board,
     telemetry,
     manager,
-    remembered: readMemory(memoryPath(stateDir), clock(), log),
+    remembered: readMemory(memoryPath(stateDir), moment, log),
     former,
     memory: newKernelMemory(former),
     commands: new Commands(log),

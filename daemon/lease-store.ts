@@ -19,6 +19,8 @@ export interface LeaseList {
 export type LeaseEvent =
   | { readonly type: 'put'; readonly lease: Lease }
   | { readonly type: 'delete'; readonly key: string; readonly revision: number }
+  /** A value that nobody can read was written. */
+  | { readonly type: 'unreadable'; readonly key: string; readonly revision: number }
   | { readonly type: 'resync' }
 
 const MOST_COMPLAINTS = 1_000
@@ -28,6 +30,8 @@ const CATCH_UP_MS = 2_000
 /** The leases in a store: its keys and values read and written as flannel does. */
 export class LeaseStore {
   readonly name: string
+  /** Keys that we wrote and have not looked since who else has their subnets. */
+  readonly unproven = new Set<string>()
   readonly #store: Store
   readonly #prefix: string
   readonly #ttlSeconds: number
@@ -80,10 +84,9 @@ export class LeaseStore {
       for await (const event of this.watch(list.revision, limit)) {
         if (event.type === 'resync') break
         if (event.type === 'delete') leases.delete(event.key)
-        else leases.set(event.lease.key, event.lease)
-        if (event.type === 'put' && event.lease.revision >= written.revision) {
-          return [...leases.values()]
-        }
+        if (event.type !== 'put') continue
+        leases.set(event.lease.key, event.lease)
+        if (event.lease.revision >= written.revision) return [...leases.values()]
       }
     }
     return (await this.list()).leases
@@ -130,18 +133,31 @@ export class LeaseStore {
   }
 
   /** Renews a lease with new attributes if it is as we know it. A reserved one stays reserved. */
-  async put(lease: Lease, attrs: LeaseAttrs): Promise<Lease | undefined> {
+  async put(
+    lease: Pick<Lease, 'key' | 'reserved' | 'revision'>,
+    attrs: LeaseAttrs,
+  ): Promise<Lease | undefined> {
     const options = lease.reserved ? {} : { ttlSeconds: this.#ttlSeconds }
     const key = this.#prefix + lease.key
     const entry = await this.#store.put(key, formatLeaseValue(attrs), lease.revision, options)
     return entry && readLease(entry, this.#prefix)
   }
 
+  /**
+   * Writes this host's lease over a value that nobody can read, which names no other holder;
+   * undefined: it is not there, or somebody has written it since.
+   */
+  async mend({ key, reserved }: Lease, attrs: LeaseAttrs): Promise<Lease | undefined> {
+    const entry = await this.#store.get(this.#prefix + key)
+    if (!entry || this.#read(entry)) return undefined
+    return this.put({ key, reserved, revision: entry.revision }, attrs)
+  }
+
   async delete(lease: Lease): Promise<boolean> {
     return this.#store.delete(this.#prefix + lease.key, lease.revision)
   }
 
-  /** Changes after `from`, without those nobody can read. */
+  /** Changes after `from`. */
   async *watch(from: number, signal: AbortSignal): AsyncGenerator<LeaseEvent> {
     for await (const event of this.#store.watch(this.#prefix, from, signal)) {
       if (event.type === 'delete') {
@@ -149,8 +165,10 @@ export class LeaseStore {
         yield { ...event, key: this.#short(event.key) }
       } else if (event.type === 'resync') yield event
       else {
-        const lease = this.#read(event.entry)
+        const { entry } = event
+        const lease = this.#read(entry)
         if (lease) yield { type: 'put', lease }
+        else yield { type: 'unreadable', key: this.#short(entry.key), revision: entry.revision }
       }
     }
   }

@@ -20,11 +20,26 @@ export function memoryPath(stateDir: string): string {
   return join(stateDir, 'leases.json')
 }
 
-/** Times are kept on the wall clock, the only one that outlives a boot. */
-export function writeMemory(path: string, { config, memory }: Remembered, now: Instant): void {
+/** When the file is written or read. */
+export interface MemoryMoment {
+  readonly now: Instant
+  readonly bootId: string
+}
+
+/**
+ * Times are kept on the wall clock, the only one that outlives a boot, with what it showed then: in
+ * the same boot it does not matter how it was set since.
+ */
+export function writeMemory(
+  path: string,
+  { config, memory }: Remembered,
+  { now, bootId }: MemoryMoment,
+): void {
   const wall = (boot: number): number => boot - now.boot + now.wall
   const saved = {
     v: version,
+    bootId,
+    written: now,
     config,
     clusterId: memory.clusterId,
     revision: memory.revision,
@@ -44,13 +59,20 @@ function saveLease({ key, attrs, revision, reserved }: Lease): Record<string, un
 
 /**
  * Undefined when there is no such file, or only a part of one. Leases in it that cannot be read are
- * left out.
+ * left out, and none but a reservation lasts longer than `ttlMs` from now, whatever the clock says.
  * @throws StateError for a file that is not ours or of a newer version.
  */
-export function readMemory(path: string, now: Instant, log: Logger): Remembered | undefined {
+export function readMemory(
+  path: string,
+  { now, bootId, ttlMs }: MemoryMoment & { readonly ttlMs: number },
+  log: Logger,
+): Remembered | undefined {
   const saved = readSaved(path, log)
   if (!saved) return undefined
-  const boot = (wall: unknown): number => Number(wall) - now.wall + now.boot
+  const then = saved['bootId'] === bootId ? readInstant(saved['written']) : undefined
+  const { wall, boot } = then ?? now
+  const capped = (time: unknown, longest: number): number =>
+    isNumber(time) ? Math.min(time - wall + boot, now.boot + longest) : now.boot
   const { config, clusterId, revision, own, peers } = saved
   const mine = readLease(own)
   return {
@@ -58,16 +80,32 @@ export function readMemory(path: string, now: Instant, log: Logger): Remembered 
     memory: {
       clusterId: typeof clusterId === 'string' ? clusterId : undefined,
       revision: typeof revision === 'number' ? revision : 0,
-      own: mine && { lease: mine.lease, heldUntil: boot(mine.fields['heldUntil']) },
+      own: mine && {
+        lease: mine.lease,
+        heldUntil: capped(
+          mine.fields['heldUntil'],
+          mine.lease.reserved ? Number.POSITIVE_INFINITY : ttlMs,
+        ),
+      },
       peers: (Array.isArray(peers) ? peers : []).flatMap((peer): Held[] => {
         const read = readLease(peer)
         if (!read) return []
         const { expires, dropAt } = read.fields
-        const leaving = dropAt === undefined ? {} : { dropAt: boot(dropAt) }
-        return [{ lease: read.lease, expires: boot(expires), ...leaving }]
+        const leaving = isNumber(dropAt) ? { dropAt: capped(dropAt, ttlMs) } : {}
+        return [{ lease: read.lease, expires: capped(expires, ttlMs), ...leaving }]
       }),
     },
   }
+}
+
+function readInstant(value: unknown): Instant | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { boot, wall } = value as Readonly<Record<string, unknown>>
+  return isNumber(boot) && isNumber(wall) ? { boot, wall } : undefined
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value)
 }
 
 function readSaved(path: string, log: Logger): ReturnType<typeof readVersioned> {
@@ -89,7 +127,10 @@ function readLease(saved: unknown): { lease: Lease; fields: Record<string, unkno
   if (typeof key !== 'string' || !subnets || typeof value !== 'string') return undefined
   try {
     const attrs = parseLeaseValue(value)
-    const lease = { key, subnets, attrs, revision: Number(revision), reserved: reserved === true }
+    const lease = {
+      ...{ key, subnets, attrs, reserved: reserved === true },
+      revision: isNumber(revision) ? revision : 0,
+    }
     return { lease, fields }
   } catch {
     // A file that somebody edited; the store has the lease if anybody does.

@@ -2,11 +2,18 @@ import { formatLeaseValue, type LeaseAttrs } from '../conf/lease.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { StoreError } from '../store/store.ts'
-import { type Acquired, type Claim, isMine, samePublicIP, takeSubnets } from './acquire.ts'
+import {
+  type Acquired,
+  type Claim,
+  findRival,
+  isMine,
+  samePublicIP,
+  takeSubnets,
+} from './acquire.ts'
 import { Alarm } from './alarm.ts'
 import { readChallenge, tellHolder } from './challenge.ts'
 import type { Clock } from './clock.ts'
-import { describeHolder, describeSubnets, type Lease, subnetsOverlap } from './lease.ts'
+import { describeHolder, describeSubnets, type Lease } from './lease.ts'
 import type { LeaseStore } from './lease-store.ts'
 import type { Telemetry } from './telemetry.ts'
 
@@ -30,6 +37,8 @@ export interface Rival {
 
 const RETRY_MS = { first: 1_000, longest: 60_000 } as const
 const RELEASE_ATTEMPTS = 5
+/** Two daemons that take each other for this host write one lease no faster. */
+const WRITE_SPACING_MS = 1_000
 /** How long a host that had this one's subnet before is told of. */
 const DISPUTE_MS = 600_000
 /** A reservation ends only by hand: as good as never. */
@@ -52,6 +61,9 @@ export class OwnLease {
   #isReleased = false
   #looking: Promise<unknown> = Promise.resolve()
   #retryMs: number = RETRY_MS.first
+  /** What was sent since the lease was last in hand: any of it may be what the store has. */
+  readonly #sent = new Set<LeaseAttrs>()
+  #mayWriteFrom = 0
 
   constructor(claim: Claim, { lease, sentAt }: Acquired, tools: KeepTools) {
     this.#claim = claim
@@ -103,6 +115,11 @@ export class OwnLease {
     return key === this.#lease.key
   }
 
+  /** Returns when nothing is on its way to the store any more; for when nobody keeps the lease. */
+  async idle(): Promise<void> {
+    await this.#looking
+  }
+
   /** To be called when the lease may have changed in the store. */
   nudge(): void {
     this.#alarm.ring()
@@ -134,13 +151,16 @@ export class OwnLease {
   async release(): Promise<boolean> {
     if (this.#isReleased) return false
     this.#isReleased = true
+    let isGone = false
     try {
       await this.#looking
-      return await this.#giveBack()
-    } catch (error) {
-      this.#isReleased = false
-      this.nudge()
-      throw error
+      isGone = await this.#giveBack()
+      return isGone
+    } finally {
+      if (!isGone) {
+        this.#isReleased = false
+        this.nudge()
+      }
     }
   }
 
@@ -172,10 +192,10 @@ export class OwnLease {
   async #look(): Promise<number> {
     const { clock, leases, ttlMs, telemetry } = this.#tools
     try {
-      const isSettled = await this.#settle()
-      if (isSettled && this.#nextRenewal() > clock().boot) {
+      const next = await this.#settle()
+      if (next !== undefined && next > clock().boot) {
         this.#retryMs = RETRY_MS.first
-        return this.#nextRenewal()
+        return next
       }
     } catch (error) {
       if (!(error instanceof StoreError) || error.reason === 'closed') throw error
@@ -190,51 +210,110 @@ export class OwnLease {
     return clock().boot + pause
   }
 
-  /** Whether the lease is this host's and says what it is to say. */
-  async #settle(): Promise<boolean> {
-    const { leases, clock } = this.#tools
+  /**
+   * Sees to it that the lease is this host's and says what it is to say; when to look again, ms on
+   * the boot clock. Undefined: it is not so.
+   */
+  async #settle(): Promise<number | undefined> {
+    const { leases } = this.#tools
     const { attrs } = this.#claim
-    const now = await leases.get(this.#lease.key)
+    let now: Lease | undefined
+    try {
+      now = await leases.get(this.#lease.key)
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.reason !== 'corrupt') throw error
+      return this.#mend(error)
+    }
     if (!now) return this.#takeAgain()
     if (!isMine(now, attrs)) return this.#lose(now)
-    const isAsWritten = now.revision === this.#lease.revision
-    // An operator who reserves it writes no more than whose it is.
-    const isOurs =
-      isAsWritten ||
-      now.attrs.challenge !== undefined ||
-      now.attrs.backendType === '' ||
-      [attrs, this.#lease.attrs].some((ours) => samePublicIP(now.attrs, ours))
-    if (!isOurs) return this.#lose(now)
+    if (leases.unproven.has(now.key) && !(await this.#prove(now))) return undefined
+    if (!this.#isByUs(now)) return this.#lose(now)
     if (now.attrs.challenge !== undefined) this.#answer(now.attrs.challenge)
+    return this.#renew(now)
+  }
+
+  /** Whether this host wrote what its lease says. */
+  #isByUs({ revision, attrs }: Lease): boolean {
+    return (
+      revision === this.#lease.revision ||
+      attrs.challenge !== undefined ||
+      // An operator who reserves it writes no more than whose it is.
+      attrs.backendType === '' ||
+      [this.#claim.attrs, this.#lease.attrs, ...this.#sent].some((ours) =>
+        samePublicIP(attrs, ours),
+      )
+    )
+  }
+
+  /** Writes the lease if it is not as it is to be, or it is time to. */
+  async #renew(now: Lease): Promise<number | undefined> {
+    const { leases, clock, telemetry } = this.#tools
+    const { attrs } = this.#claim
+    const isAsWritten = now.revision === this.#lease.revision
     const isRight = formatLeaseValue(now.attrs) === formatLeaseValue(attrs)
     if (isAsWritten && isRight && clock().boot < this.#nextRenewal()) {
       this.#hold(now, this.#sentAt)
-      return true
+      return this.#nextRenewal()
     }
     const sentAt = clock().boot
-    const lease = await leases.put(now, attrs)
-    if (!lease) return false
-    this.#tools.telemetry.renewals.add('renewed')
+    if (this.#isTooSoon(sentAt)) return this.#mayWriteFrom
+    const lease = await this.#write(attrs, () => leases.put(now, attrs))
+    if (!lease) return undefined
+    telemetry.renewals.add('renewed')
     this.#hold(lease, sentAt)
-    return true
+    return this.#nextRenewal()
   }
 
-  /** The lease is gone from the store. Whether it is there again. */
-  async #takeAgain(): Promise<boolean> {
+  /** Writes what the lease is to say; what comes of it may remain unknown. */
+  async #write<T>(attrs: LeaseAttrs, work: () => Promise<T>): Promise<T> {
+    this.#sent.add(attrs)
+    this.#mayWriteFrom = this.#tools.clock().boot + WRITE_SPACING_MS
+    return work()
+  }
+
+  /** A lease that is about to end waits for nothing. */
+  #isTooSoon(now: number): boolean {
+    return now < this.#mayWriteFrom && now < this.#nextRenewal()
+  }
+
+  /** Nobody can read what is in place of the lease: it is no other node's, as long as it was ours. */
+  async #mend(unreadable: StoreError): Promise<number | undefined> {
+    const { leases, clock, log } = this.#tools
+    const sentAt = clock().boot
+    if (this.#rival || sentAt >= this.heldUntil) throw unreadable
+    if (this.#isTooSoon(sentAt)) return this.#mayWriteFrom
+    const { attrs } = this.#claim
+    const lease = await this.#write(attrs, () => leases.mend(this.#lease, attrs))
+    if (!lease) return undefined
+    log.warn('lease was unreadable in the store, written again', { lease: lease.key })
+    this.#hold(lease, sentAt)
+    return this.#nextRenewal()
+  }
+
+  /** Looks who else has the subnets of a lease that was taken again, and gives way to them. */
+  async #prove(lease: Lease): Promise<boolean> {
+    const { leases } = this.#tools
+    const rival = findRival((await leases.list()).leases, lease.subnets, this.#claim.attrs)
+    if (!rival) return leases.unproven.delete(lease.key)
+    await leases.delete(lease)
+    await this.#lose(rival)
+    return false
+  }
+
+  /** The lease is gone from the store; when to look again if it is there again. */
+  async #takeAgain(): Promise<number | undefined> {
     const { leases, log, telemetry } = this.#tools
     const { attrs } = this.#claim
     const { subnets } = this.#lease
     const list = await leases.list()
-    const rival = list.leases.find(
-      (one) => !isMine(one, attrs) && subnetsOverlap(one.subnets, subnets),
-    )
+    const rival = findRival(list.leases, subnets, attrs)
     if (rival) return this.#lose(rival)
-    const taken = await takeSubnets(attrs, subnets, list, this.#tools)
-    if (!taken) return false
+    const taken = await this.#write(attrs, () => takeSubnets(attrs, subnets, list, this.#tools))
+    if (!taken) return undefined
     log.warn('lease was gone from the store, taken again', { subnet: describeSubnets(subnets) })
     telemetry.renewals.add('taken')
     this.#hold(taken.lease, taken.sentAt)
-    return true
+    return this.#nextRenewal()
   }
 
   /** Somebody has written a question into the lease; the renewal takes it out. */
@@ -261,6 +340,8 @@ export class OwnLease {
     const subnet = describeSubnets(lease.subnets)
     if (this.#rival) log.info('lease is this host’s again', { subnet })
     else if (sentAt !== this.#sentAt) log.info('lease renewed', { subnet })
+    // What was sent before can no longer take effect.
+    if (lease.revision !== this.#lease.revision) this.#sent.clear()
     this.#lease = lease
     this.#sentAt = sentAt
     this.#rival = undefined
@@ -268,12 +349,12 @@ export class OwnLease {
   }
 
   /** Says so, here and to the holder, once; nothing is done against it. */
-  async #lose(rival: Lease): Promise<false> {
+  async #lose(rival: Lease): Promise<undefined> {
     const { clock, telemetry, leases } = this.#tools
     const { nodeId } = this.#claim.attrs
     const isCopy = rival.attrs.nodeId === nodeId
     const holder = describeHolder(rival.attrs) + (isCopy ? ', under this host’s own node id' : '')
-    if (this.#rival?.holder === holder) return false
+    if (this.#rival?.holder === holder) return
     this.#often.error(
       'lease lost to another host: running containers keep their addresses, no new ones are given',
       { subnet: describeSubnets(this.#lease.subnets), holder },
@@ -281,6 +362,5 @@ export class OwnLease {
     telemetry.renewals.add('lost')
     this.#rival = { holder, since: clock().wall }
     if (!isCopy) await tellHolder(rival, nodeId, leases)
-    return false
   }
 }

@@ -1,6 +1,8 @@
 import { formatAddress } from '../ip/address.ts'
 import { valuesOf } from '../ip/by-family.ts'
+import type { Logger } from '../log/logger.ts'
 import type { RecentLog } from '../log/recent.ts'
+import { StoreError } from '../store/store.ts'
 import { type Chapter, nextChapter, openChapter } from './chapter.ts'
 import type { DaemonDeps, Host } from './host.ts'
 import { type KernelFollower, kernelFault, watchKernel } from './kernel-watch.ts'
@@ -99,7 +101,7 @@ async function chapters(
       try {
         session.network.up()
       } catch (error) {
-        if (chapter.isNew) await manager.release()
+        if (chapter.isNew) await giveBackNew(manager, log)
         throw error
       }
       const subnet = describeSubnets(chapter.lease.lease.subnets)
@@ -118,6 +120,19 @@ async function chapters(
     }
     if (how === 'other subnets') chapter = { ...chapter, lease: manager.current ?? chapter.lease }
     else chapter = await nextChapter(host, chapter, how, { ...tools, signal })
+  }
+}
+
+/** Nobody works with a lease whose network did not come up; why it did not is not to be hidden. */
+export async function giveBackNew(
+  manager: Pick<Host['manager'], 'release'>,
+  log: Logger,
+): Promise<void> {
+  try {
+    await manager.release()
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    log.warn('the new lease could not be given back: it ends by itself', { error: error.message })
   }
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts'
 import type { Acquired } from './acquire.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Chapter } from './chapter.ts'
+import { readBootId } from './clock.ts'
 import type { Host } from './host.ts'
 import { describeSubnets } from './lease.ts'
 import { memoryPath, writeMemory } from './memory-file.ts'
@@ -178,7 +179,8 @@ export class Session {
     const path = memoryPath(settings.stateDir)
     try {
       const { text: config } = this.#input.found
-      writeMemory(path, { config, memory: manager.memory }, clock())
+      const moment = { now: clock(), bootId: readBootId() }
+      writeMemory(path, { config, memory: manager.memory }, moment)
       return true
     } catch (error) {
       this.#often.error('leases not remembered', { path, error: messageOf(error) })

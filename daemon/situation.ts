@@ -4,6 +4,7 @@ import { type ByFamily, familiesOf } from '../ip/by-family.ts'
 import { localMac } from '../ip/mac.ts'
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
+import { NetlinkError } from '../netlink/errors.ts'
 import type { KernelEvent } from '../netlink/events.ts'
 import { Alarm, sleep } from './alarm.ts'
 import type { Uplink } from './backend/backend.ts'
@@ -95,7 +96,8 @@ export class SituationWatch {
       if (found) return found
       if (uplinks !== now.uplinks) return { found: now.found, uplinks }
       board.publish()
-      const pause = againMs ?? (this.#refused === undefined ? Number.POSITIVE_INFINITY : RETRY_MS)
+      const never = Number.POSITIVE_INFINITY
+      const pause = Math.min(againMs ?? never, this.#refused === undefined ? never : RETRY_MS)
       await this.#alarm.wait(pause, signal)
     }
     return undefined
@@ -123,10 +125,20 @@ export class SituationWatch {
     if (failed?.text === text && this.#host.clock().boot < failed.until) {
       return this.#refuse(text, failed.reason)
     }
-    const next = this.#judge(text, now)
+    const next = this.#tryJudge(text, now)
     if (typeof next === 'string') return this.#refuse(text, next)
     this.#accept()
     return next
+  }
+
+  #tryJudge(text: string, now: Situation): Situation | string | undefined {
+    try {
+      return this.#judge(text, now)
+    } catch (error) {
+      // A host that changes all the time cannot be looked at; it is asked again.
+      if (error instanceof NetlinkError) return error.message
+      throw error
+    }
   }
 
   /** The next situation, a reason why there is none, or undefined where it is the same as now. */

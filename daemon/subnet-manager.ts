@@ -135,7 +135,10 @@ export class SubnetManager {
 
   async #acquire(claim: Claim, signal: AbortSignal): Promise<Acquired> {
     const { leases, clock, log, ttlSeconds, renewMarginSeconds, telemetry } = this.#options
-    const list = await leases.list()
+    // What is on its way could take again what is given back here.
+    if (this.#own) await this.#own.idle()
+    let list = await leases.list()
+    if (await this.#mend(list, claim)) list = await leases.list()
     const { distrust } = this.#judge(list, claim.attrs)
     if (distrust !== undefined) {
       this.#often.warn('the store lost data: peers stay', { reason: distrust })
@@ -160,6 +163,17 @@ export class SubnetManager {
     this.#remembered = undefined
     this.#position = list.revision
     return acquired
+  }
+
+  /** Writes this host's own lease anew if it holds one that nobody can read; whether it did. */
+  async #mend(list: LeaseList, { attrs }: Claim): Promise<boolean> {
+    const { leases, clock, log } = this.#options
+    const had = this.#own ?? this.#remembered
+    const isUnreadable = list.unreadable.some(({ key }) => key === had?.lease.key)
+    if (!had || !isUnreadable || this.contested || clock().boot >= had.heldUntil) return false
+    if (!(await leases.mend(had.lease, attrs))) return false
+    log.warn('lease was unreadable in the store, written again', { lease: had.lease.key })
+    return true
   }
 
   /**
@@ -266,9 +280,12 @@ export class SubnetManager {
     const { clock, telemetry } = this.#options
     const now = clock()
     const { key, revision } = event.type === 'put' ? event.lease : event
-    telemetry.leaseEvents.add(event.type)
     this.#position = Math.max(this.#position, revision)
-    if (this.#own?.concerns(key)) return this.#own.nudge()
+    if (this.#own?.concerns(key)) this.#own.nudge()
+    // Of a peer's we keep what we knew.
+    if (event.type === 'unreadable') return
+    telemetry.leaseEvents.add(event.type)
+    if (this.#own?.concerns(key)) return
     if (event.type === 'delete' || isBareReservation(event.lease)) {
       this.#book.delete(key, revision, now)
       this.#dropAlarm.ring()
@@ -301,7 +318,9 @@ export class SubnetManager {
     const remembered = this.#isRememberedGone ? undefined : this.#remembered
     const expected = this.#own?.problem === undefined ? (this.#own ?? remembered) : undefined
     const isHeld = expected !== undefined && now.boot < expected.heldUntil
-    const isThere = list.leases.some((lease) => lease.key === expected?.lease.key && isOwn(lease))
+    const isThere =
+      list.leases.some((lease) => lease.key === expected?.lease.key && isOwn(lease)) ||
+      list.unreadable.some(({ key }) => key === expected?.lease.key)
     return this.#book.list(
       {
         clusterId: list.clusterId,

@@ -2,6 +2,7 @@ import { sameAddress } from '../ip/address.ts'
 import type { ByFamily } from '../ip/by-family.ts'
 import { families, familiesOf, valuesOf } from '../ip/by-family.ts'
 import { prefixContains } from '../ip/prefix.ts'
+import { NetlinkError } from '../netlink/errors.ts'
 import type { KernelEvent } from '../netlink/events.ts'
 import type { Uplink } from './backend/backend.ts'
 import { chooseUplinks, type UplinkChoice, type UplinkFacts } from './uplink.ts'
@@ -9,6 +10,10 @@ import { chooseUplinks, type UplinkChoice, type UplinkFacts } from './uplink.ts'
 const TABLE_MAIN = 254
 /** How long another interface must be the better choice before the daemon moves to it. */
 const MOVE_MS = 5_000
+/** Uplinks that no network could be made with are tried again after so long. */
+const REJECTED_MS = 30_000
+/** When the host could not be looked at. */
+const LOOK_RETRY_MS = 1_000
 
 /** What became of the uplinks. */
 export interface UplinkVerdict {
@@ -31,7 +36,9 @@ export class UplinkWatch {
   #isDue = true
   #moving: { readonly to: string; readonly since: number } | undefined
   #problem: string | undefined
-  #rejected: { readonly uplinks: ByFamily<Uplink>; readonly reason: string } | undefined
+  #rejected:
+    | { readonly uplinks: ByFamily<Uplink>; readonly reason: string; readonly until: number }
+    | undefined
 
   constructor(options: {
     readonly choice: UplinkChoice
@@ -62,17 +69,26 @@ export class UplinkWatch {
     this.#isDue = true
   }
 
-  /** No network can be made with these; so the ones before are kept until there are others. */
+  /** No network can be made with these; so the ones before are kept for now, or until there are others. */
   reject(uplinks: ByFamily<Uplink>, reason: string): void {
-    this.#rejected = { uplinks, reason }
+    this.#rejected = { uplinks, reason, until: this.#now() + REJECTED_MS }
     this.#isDue = true
   }
 
   /** Looks at the host if that is due. */
   look(present: ByFamily<Uplink>): UplinkVerdict {
+    if (this.#rejected && this.#rejected.until <= this.#now()) {
+      this.#rejected = undefined
+      this.#isDue = true
+    }
     if (!this.#isDue) return this.#verdict(present)
     this.#isDue = false
-    const chosen = chooseUplinks(familiesOf(present), this.#choice, this.#read(), present)
+    const facts = this.#readFacts()
+    if (!facts) {
+      this.#isDue = true
+      return { ...this.#verdict(present), againMs: LOOK_RETRY_MS }
+    }
+    const chosen = chooseUplinks(familiesOf(present), this.#choice, facts, present)
     if (typeof chosen === 'string') {
       this.#moving = undefined
       this.#problem = `${chosen}: ${describe(present)} stays in use`
@@ -81,12 +97,14 @@ export class UplinkWatch {
     this.#problem = undefined
     if (isSame(chosen, present)) {
       this.#moving = undefined
+      this.#rejected = undefined
       return { uplinks: present }
     }
     if (this.#rejected && isSame(chosen, this.#rejected.uplinks)) {
       this.#problem = this.#rejected.reason
       return this.#verdict(present)
     }
+    this.#rejected = undefined
     if (names(chosen) === names(present)) {
       this.#moving = undefined
       return { uplinks: chosen }
@@ -107,8 +125,24 @@ export class UplinkWatch {
     return { uplinks: chosen }
   }
 
+  /** What the host has; undefined while the kernel does not say, as when it changes all the time. */
+  #readFacts(): UplinkFacts | undefined {
+    try {
+      return this.#read()
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error
+      this.#problem = `the interfaces cannot be looked at: ${error.message}`
+      return undefined
+    }
+  }
+
   #verdict(uplinks: ByFamily<Uplink>): UplinkVerdict {
-    return { uplinks, ...(this.#problem !== undefined && { problem: this.#problem }) }
+    const againMs = this.#rejected && this.#rejected.until - this.#now()
+    return {
+      uplinks,
+      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(againMs !== undefined && { againMs }),
+    }
   }
 
   #mayMatter(event: KernelEvent, present: ByFamily<Uplink>, isUnsettled: boolean): boolean {

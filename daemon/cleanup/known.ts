@@ -4,7 +4,7 @@ import { valuesOf } from '../../ip/by-family.ts'
 import type { Mac } from '../../ip/mac.ts'
 import { distinctPrefixes, type Prefix } from '../../ip/prefix.ts'
 import type { Logger } from '../../log/logger.ts'
-import { hostClock } from '../clock.ts'
+import { hostClock, readBootId } from '../clock.ts'
 import { readIfThere } from '../files.ts'
 import { Macs } from '../identity.ts'
 import { memoryPath, readMemory } from '../memory-file.ts'
@@ -21,9 +21,10 @@ export interface Known {
 }
 
 /** Reads it from what a daemon has written; whatever of that is gone is not known. */
-export function readKnown({ stateDir, subnetFile }: Settings, log: Logger): Known {
+export function readKnown({ stateDir, subnetFile, ttlSeconds }: Settings, log: Logger): Known {
   const env = readFormerSubnet(subnetFile, log)
-  const memory = readMemory(memoryPath(stateDir), hostClock(), log)
+  const moment = { now: hostClock(), bootId: readBootId(), ttlMs: ttlSeconds * 1000 }
+  const memory = readMemory(memoryPath(stateDir), moment, log)
   const own = memory?.memory.own?.lease.subnets ?? {}
   return {
     nodeId: readIfThere(join(stateDir, 'node-id'))?.trim(),

@@ -136,9 +136,16 @@ test('Macs.for() that cannot write tries again', (t) => {
   t.is(new Macs(state).for('flannel.1', undefined), made)
 })
 
+const DAY = 86_400_000
+
+/** A moment of one boot, or of the `next`. */
+function at(boot: number, wall: number, bootId = 'this') {
+  return { now: { boot, wall }, bootId, ttlMs: DAY }
+}
+
 test('readMemory() inverts writeMemory() over a boot', (t) => {
   const path = join(folder(t), 'leases.json')
-  t.is(readMemory(path, { boot: 0, wall: 0 }, silent), undefined)
+  t.is(readMemory(path, at(0, 0), silent), undefined)
   const lease = (n: number): Lease => ({
     key: `10.5.${n}.0-24`,
     subnets: parseLeaseKey(`10.5.${n}.0-24`) ?? {},
@@ -155,8 +162,8 @@ test('readMemory() inverts writeMemory() over a boot', (t) => {
       { lease: lease(3), expires: 7000, dropAt: 2000 },
     ],
   }
-  writeMemory(path, { config: '{}', memory }, { boot: 1000, wall: 1e12 + 1000 })
-  const read = readMemory(path, { boot: 101_000, wall: 1e12 + 1000 }, silent)
+  writeMemory(path, { config: '{}', memory }, at(1000, 1e12 + 1000))
+  const read = readMemory(path, at(101_000, 1e12 + 1000, 'next'), silent)
   t.deepEqual(read, {
     config: '{}',
     memory: {
@@ -173,9 +180,60 @@ test('readMemory() inverts writeMemory() over a boot', (t) => {
 test('readMemory() goes on without a file that was cut off, and refuses a newer one', (t) => {
   const path = join(folder(t), 'leases.json')
   writeFileSync(path, '{"v":1,"peers":[{"key":')
-  t.is(readMemory(path, { boot: 0, wall: 0 }, silent), undefined)
+  t.is(readMemory(path, at(0, 0), silent), undefined)
   writeFileSync(path, '{"v":2}')
-  t.throws(() => readMemory(path, { boot: 0, wall: 0 }, silent), { name: 'StateError' })
+  t.throws(() => readMemory(path, at(0, 0), silent), { name: 'StateError' })
+})
+
+/** A file of a run that held a lease of its own, a reservation or not, and knew of one peer. */
+function remember(path: string, { reserved = false, longer = 0 } = {}): void {
+  const attrs = { publicIP: {}, backendType: 'vxlan', backendData: {} }
+  const lease = (key: string): Lease => ({
+    ...{ key, subnets: parseLeaseKey(key) ?? {}, attrs, revision: 1 },
+    reserved: reserved && key === '10.5.1.0-24',
+  })
+  const own = { lease: lease('10.5.1.0-24'), heldUntil: DAY + longer }
+  const peers = [{ lease: lease('10.5.2.0-24'), expires: DAY + longer, dropAt: DAY + longer }]
+  const memory = { clusterId: 'c', revision: 1, own, peers }
+  writeMemory(path, { config: '{}', memory }, at(1000, 1e12))
+}
+
+/** Until when its own lease is held and its peer is known, and when that goes. */
+function timesOf(path: string, when: ReturnType<typeof at>): (number | undefined)[] {
+  const { own, peers } = readMemory(path, when, silent)?.memory ?? {}
+  return [own?.heldUntil, peers?.[0]?.expires, peers?.[0]?.dropAt]
+}
+
+test('readMemory() goes by the clock that nobody sets as long as the host runs', (t) => {
+  const path = join(folder(t), 'leases.json')
+  remember(path)
+  for (const days of [-7, 0, 7]) {
+    t.deepEqual(timesOf(path, at(5000, 1e12 + days * DAY)), [DAY, DAY, DAY])
+  }
+})
+
+test('readMemory() believes in no time beyond that of a new lease, but for a reservation', (t) => {
+  const path = join(folder(t), 'leases.json')
+  remember(path)
+  const back = at(5000, 1e12 - 7 * DAY, 'next')
+  t.deepEqual(timesOf(path, back), [DAY + 5000, DAY + 5000, DAY + 5000])
+  remember(path, { longer: 7 * DAY })
+  t.deepEqual(timesOf(path, at(5000, 1e12)), [DAY + 5000, DAY + 5000, DAY + 5000])
+  remember(path, { longer: 7 * DAY, reserved: true })
+  t.deepEqual(timesOf(path, at(5000, 1e12)), [8 * DAY, DAY + 5000, DAY + 5000])
+})
+
+test('readMemory() believes in no time that is none', (t) => {
+  const path = join(folder(t), 'leases.json')
+  remember(path)
+  for (const rubbish of ['null', '"soon"', '{}', '1e999']) {
+    const text = readFileSync(path, 'utf8')
+    const edited = text.replaceAll(/"(heldUntil|expires|dropAt|wall)":[^,}]+/g, `"$1":${rubbish}`)
+    t.not(edited, text)
+    writeFileSync(path, edited)
+    t.deepEqual(timesOf(path, at(5000, 1e12)), [5000, 5000, undefined])
+    remember(path)
+  }
 })
 
 test('StatusFile keeps `since` while nothing changes', (t) => {

@@ -39,6 +39,8 @@ interface Node {
   /** How `run` ended. */
   readonly ended: Promise<'end' | 'released'>
   stop(): Promise<void>
+  /** At work again after a stop, with the lease it had. */
+  goOn(): void
 }
 
 /** A node at work until the test ends. */
@@ -50,20 +52,23 @@ async function start(t: ExecutionContext, store: MemoryStore, wanted: Claim): Pr
     ...{ clock: hostClock, log: silent, telemetry },
   })
   await manager.acquire(wanted, never)
-  const end = new AbortController()
   const peers: string[] = []
   const followers = {
     onPeers: (keys: readonly string[]) => void peers.push(...keys),
     onListed: () => {},
     onOwn: () => {},
   }
-  const ended = manager.run(followers, end.signal)
-  const stop = async (): Promise<void> => {
-    end.abort()
-    await ended
+  const run = (): Pick<Node, 'ended' | 'stop'> => {
+    const end = new AbortController()
+    const ended = manager.run(followers, end.signal)
+    const stop = async (): Promise<void> => {
+      end.abort()
+      await ended
+    }
+    t.teardown(stop)
+    return { ended, stop }
   }
-  t.teardown(stop)
-  return { manager, telemetry, peers, ended, stop }
+  return { manager, telemetry, peers, ...run(), goOn: () => void run() }
 }
 
 function keyOf({ manager }: Node): string {
@@ -308,10 +313,10 @@ test('a node hears from the one that had its subnet before the store was set bac
   const backup = store.snapshot()
   const first = await start(t, store, claim(1))
   const previous = [parseLeaseKey(keyOf(first)) ?? {}]
-  store.isAway = true
+  await first.stop()
   store.restore(backup)
-  store.isAway = false
   const second = await start(t, store, { ...claim(2), previous })
+  first.goOn()
   await until(() => first.manager.contested !== undefined)
   await until(() => second.manager.disputed !== undefined)
   t.is(second.manager.disputed?.holder, `node ${nodeId(1)}`)

@@ -6,6 +6,7 @@ import { type Address, formatAddress, parseAddress } from '../../ip/address.ts'
 import type { ByFamily } from '../../ip/by-family.ts'
 import { parsePrefix } from '../../ip/prefix.ts'
 import type { InterfaceAddress } from '../../netlink/address.ts'
+import { EINTR, NetlinkError } from '../../netlink/errors.ts'
 import type { KernelEvent } from '../../netlink/events.ts'
 import type { Link } from '../../netlink/link.ts'
 
@@ -44,11 +45,12 @@ const byDefault: UplinkChoice = { ifaces: [], regexes: [], canReach: undefined, 
 
 /** A watch over a host that the test changes, with a clock that it moves. */
 function watchOf(choice: Partial<UplinkChoice> = {}) {
-  const host = { facts, now: 0, reads: 0 }
+  const host = { facts, now: 0, reads: 0, failure: undefined as Error | undefined }
   const watch = new UplinkWatch({
     choice: { ...byDefault, ...choice },
     read: () => {
       host.reads++
+      if (host.failure) throw host.failure
       return host.facts
     },
     now: () => host.now,
@@ -142,8 +144,8 @@ test('UplinkWatch moves to another interface only when that stays the better one
   t.is(look(gone), 'eth1 3 1500 172.16.0.1')
 })
 
-test('UplinkWatch offers what could not be used no second time', (t) => {
-  const { look, watch } = watchOf()
+test('UplinkWatch offers what could not be used again only after a while, or when it has come anew', (t) => {
+  const { host, look, watch } = watchOf()
   const other = { addresses: [address(2, '192.168.0.9/24')] }
   const own = present[4]
   if (!own) throw new Error('no uplink')
@@ -151,6 +153,37 @@ test('UplinkWatch offers what could not be used no second time', (t) => {
   watch.reject(rejected, 'because')
   t.is(look(other), 'same')
   t.is(watch.problem, 'because')
+  host.now = 10_000
+  t.is(watch.look(present).againMs, 20_000)
   t.is(look({ addresses: [address(2, '192.168.0.8/24')] }), 'eth0 2 1500 192.168.0.8')
   t.is(watch.problem, undefined)
+  // There were others between.
+  t.is(look(other), 'eth0 2 1500 192.168.0.9')
+  watch.reject(rejected, 'because')
+  t.is(look(other), 'same')
+  t.is(look(), 'same')
+  t.is(look(other), 'eth0 2 1500 192.168.0.9')
+  watch.reject(rejected, 'because')
+  t.is(look(other), 'same')
+  host.now = 40_000
+  // No event tells of it.
+  t.deepEqual(watch.look(present).uplinks, rejected)
+  t.is(watch.problem, undefined)
+  t.is(watch.look(present).againMs, undefined)
+})
+
+test('UplinkWatch keeps what it has while the host cannot be looked at, and looks again', (t) => {
+  const { host, watch } = watchOf()
+  const failed = new NetlinkError({ op: 'list links', errno: EINTR, source: 'kernel' })
+  host.failure = failed
+  watch.onLost()
+  for (const _ of [1, 2]) {
+    t.deepEqual(watch.look(present), {
+      uplinks: present,
+      problem: `the interfaces cannot be looked at: ${failed.message}`,
+      againMs: 1_000,
+    })
+  }
+  host.failure = undefined
+  t.deepEqual(watch.look(present), { uplinks: present })
 })
