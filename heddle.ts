@@ -110,7 +110,7 @@ switch (name) {
   case 'heddlectl': {
     const { runCtl } = await import('./ctl/main.ts')
     const checkConfig = async (text: string, name: string) => {
-      const { checkWritten } = await import('./daemon/check-config.ts')
+      const { checkWritten } = await import('./daemon/config/check-config.ts')
       return checkWritten(text, name)
     }
     process.exitCode = await runCtl(process.argv.slice(2), { version, checkConfig })

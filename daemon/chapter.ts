@@ -1,15 +1,16 @@
 import { ConfigError } from '../conf/errors.ts'
 import { limited } from '../log/limited.ts'
 import { NetlinkError } from '../netlink/errors.ts'
-import { type Claim, fitsPools, NodeIdInUseError } from './acquire.ts'
 import type { Backend } from './backend/backend.ts'
+import { CommandError } from './backend/commands.ts'
 import { createBackend } from './backend/create-backend.ts'
-import { CommandError } from './commands.ts'
-import { DeviceConflictError, presentMac } from './devices.ts'
-import { StateError } from './files.ts'
-import type { Host } from './host.ts'
-import { AlreadyRunningError, claim, deviceLock, type LockFile } from './locks.ts'
-import { prepareBackend } from './prepare-backend.ts'
+import { prepareBackend } from './backend/prepare-backend.ts'
+import { StateError } from './host/files.ts'
+import type { Host } from './host/host.ts'
+import { AlreadyRunningError, claim, deviceLock, type LockFile } from './host/locks.ts'
+import { DeviceConflictError, presentMac } from './kernel/devices.ts'
+import { type Claim, fitsPools, NodeIdInUseError } from './lease/acquire.ts'
+import type { Current } from './lease/subnet-manager.ts'
 import { reasonOf, type Situation, type SituationWatch } from './situation.ts'
 import {
   claimOf,
@@ -20,7 +21,6 @@ import {
   tryRoom,
   tryUplinks,
 } from './start.ts'
-import type { Current } from './subnet-manager.ts'
 import { NotYet, orAborted, untilThere } from './wait.ts'
 
 /** What one session works with. */

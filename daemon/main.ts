@@ -2,12 +2,12 @@ import { writeSync } from 'node:fs'
 import type { Logger } from '../log/logger.ts'
 import { remembering } from '../log/recent.ts'
 import { stderrLogger } from '../log/stderr.ts'
-import { type Environment, parseFlags, UsageError } from './flags.ts'
-import { helpText } from './help.ts'
-import type { DaemonDeps } from './host.ts'
-import { type Notifier, openNotifier } from './notify.ts'
+import type { DaemonDeps } from './host/host.ts'
+import { type Notifier, openNotifier } from './host/notify.ts'
 import { serve } from './serve.ts'
-import { type Settings, settingsOf } from './settings.ts'
+import { type Environment, parseFlags, UsageError } from './settings/flags.ts'
+import { helpText } from './settings/help.ts'
+import { type Settings, settingsOf } from './settings/settings.ts'
 
 /** What an operator can mend; the message says it all. Anything else is a bug, and shows its stack. */
 const expected = new Set([

@@ -4,20 +4,25 @@ import { type ByFamily, byFamily, familiesOf, valuesOf } from '../ip/by-family.t
 import type { Prefix } from '../ip/prefix.ts'
 import type { Logger } from '../log/logger.ts'
 import { StoreError } from '../store/store.ts'
+import type { Backend, Uplink } from './backend/backend.ts'
+import {
+  CONFIG_MISSING,
+  type FoundConfig,
+  findConfig,
+  readConfig,
+} from './config/network-config.ts'
+import { findOverlaps } from './config/overlap.ts'
+import type { Host } from './host/host.ts'
+import { subnetsOf } from './host/subnet-file.ts'
 import {
   type Acquired,
   type Claim,
   fitsPools,
   LostRaceError,
   OutOfSubnetsError,
-} from './acquire.ts'
-import type { Backend, Uplink } from './backend/backend.ts'
-import type { Host } from './host.ts'
-import { CONFIG_MISSING, type FoundConfig, findConfig, readConfig } from './network-config.ts'
-import { findOverlaps } from './overlap.ts'
+} from './lease/acquire.ts'
 import { reasonOf } from './situation.ts'
-import { subnetsOf } from './subnet-file.ts'
-import { chooseUplinks, readUplinkFacts } from './uplink.ts'
+import { chooseUplinks, readUplinkFacts } from './uplink/uplink.ts'
 import { NotYet } from './wait.ts'
 
 /** What a start needs of its host. */

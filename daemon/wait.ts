@@ -1,7 +1,7 @@
 import { limited } from '../log/limited.ts'
 import type { Logger } from '../log/logger.ts'
 import { sleep } from './alarm.ts'
-import type { StatusBoard } from './status-board.ts'
+import type { StatusBoard } from './status/status-board.ts'
 
 /** Not there yet, and why: a sentence for the operator. */
 export class NotYet {

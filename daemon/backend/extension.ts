@@ -1,7 +1,7 @@
 import { formatAddress } from '../../ip/address.ts'
 import { type ByFamily, byFamily, valuesOf } from '../../ip/by-family.ts'
 import { formatPrefix, type Prefix } from '../../ip/prefix.ts'
-import { withoutSecrets } from '../flags.ts'
+import { withoutSecrets } from '../settings/flags.ts'
 import type { Backend, BackendInput, OwnPart, Target } from './backend.ts'
 import { makeCommand, type PeerCommands } from './command.ts'
 import { BackendOptions } from './options.ts'

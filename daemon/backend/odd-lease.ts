@@ -1,6 +1,6 @@
 import { type ByFamily, families, familiesOf } from '../../ip/by-family.ts'
 import { network, type Prefix } from '../../ip/prefix.ts'
-import type { Lease } from '../lease.ts'
+import type { Lease } from '../lease/lease.ts'
 import { entryId, ourRoute } from './kernel-state.ts'
 
 /** Revisions are smaller. */

@@ -7,7 +7,7 @@ import {
   prefixCovers,
   prefixesOverlap,
 } from '../../ip/prefix.ts'
-import type { Lease } from '../lease.ts'
+import type { Lease } from '../lease/lease.ts'
 import type { Backend, CommandBackend, FindPath, Target, Uplink } from './backend.ts'
 import type { PeerCommands } from './command.ts'
 import type { Entry } from './kernel-state.ts'

@@ -13,8 +13,8 @@ import { type Prefix, parsePrefix, prefixContains, samePrefix } from '../../ip/p
 import { listAddresses } from '../../netlink/address.ts'
 import type { Connection } from '../../netlink/connection.ts'
 import { deleteLink, type Link, listLinks } from '../../netlink/link.ts'
-import { bridgesOf, pluginStateOf, readAttachments } from '../attachments.ts'
-import { findLink } from '../devices.ts'
+import { bridgesOf, pluginStateOf, readAttachments } from '../firewall/attachments.ts'
+import { findLink } from '../kernel/devices.ts'
 import { removeFile, removeIfEmpty } from './files.ts'
 import type { Report } from './report.ts'
 

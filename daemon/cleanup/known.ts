@@ -4,12 +4,12 @@ import { valuesOf } from '../../ip/by-family.ts'
 import type { Mac } from '../../ip/mac.ts'
 import { distinctPrefixes, type Prefix } from '../../ip/prefix.ts'
 import type { Logger } from '../../log/logger.ts'
-import { hostClock, readBootId } from '../clock.ts'
-import { readIfThere } from '../files.ts'
-import { Macs } from '../identity.ts'
-import { memoryPath, readMemory } from '../memory-file.ts'
-import type { Settings } from '../settings.ts'
-import { gatewayOf, readFormerSubnet, subnetsOf } from '../subnet-file.ts'
+import { hostClock, readBootId } from '../host/clock.ts'
+import { readIfThere } from '../host/files.ts'
+import { Macs } from '../host/identity.ts'
+import { gatewayOf, readFormerSubnet, subnetsOf } from '../host/subnet-file.ts'
+import { memoryPath, readMemory } from '../lease/memory-file.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /** By what the things of an instance are known on this host. */
 export interface Known {

@@ -3,9 +3,7 @@ import { distinctPrefixes } from '../../ip/prefix.ts'
 import type { Logger } from '../../log/logger.ts'
 import { stderrLogger } from '../../log/stderr.ts'
 import { Connection } from '../../netlink/connection.ts'
-import { type Environment, parseFlags } from '../flags.ts'
-import { readFlags } from '../flags-file.ts'
-import type { DaemonDeps } from '../host.ts'
+import type { DaemonDeps } from '../host/host.ts'
 import {
   AlreadyRunningError,
   type Claimable,
@@ -13,8 +11,10 @@ import {
   instanceLock,
   stateDirLock,
   subnetFileLock,
-} from '../locks.ts'
-import { type Settings, settingsOf } from '../settings.ts'
+} from '../host/locks.ts'
+import { type Environment, parseFlags } from '../settings/flags.ts'
+import { readFlags } from '../settings/flags-file.ts'
+import { type Settings, settingsOf } from '../settings/settings.ts'
 import { findAttachments, ownersOf, removeAttachments } from './attachments.ts'
 import { removeFile } from './files.ts'
 import { removeDevices, removeRoutes, removeRules } from './kernel.ts'

@@ -4,7 +4,7 @@ import { daemonTableRef } from '../../firewall/daemon-table.ts'
 import type { Connection } from '../../netlink/connection.ts'
 import { NetlinkError } from '../../netlink/errors.ts'
 import { listTables } from '../../netlink/nftables/table.ts'
-import type { Settings } from '../settings.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /**
  * Whether this instance was ever here. Without that a subnet file and a device of flannel's name are

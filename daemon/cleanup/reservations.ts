@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Address, parseAddress } from '../../ip/address.ts'
 import { type Prefix, prefixContains } from '../../ip/prefix.ts'
-import type { LockFile } from '../locks.ts'
+import type { LockFile } from '../host/locks.ts'
 import { entriesOf, removeFile, removeIfEmpty, removeTree } from './files.ts'
 import type { Report } from './report.ts'
 

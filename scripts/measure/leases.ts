@@ -1,8 +1,8 @@
 import type { Address } from '../../ip/address.ts'
 import { formatAddress } from '../../ip/address.ts'
-import { EtcdChannel } from '../../store/etcd-channel.ts'
-import { parseEndpoint } from '../../store/etcd-endpoint.ts'
-import { methods } from '../../store/etcd-messages.ts'
+import { EtcdChannel } from '../../store/etcd/etcd-channel.ts'
+import { parseEndpoint } from '../../store/etcd/etcd-endpoint.ts'
+import { methods } from '../../store/etcd/etcd-messages.ts'
 
 /** The network that the leases below are in; the lab's own addresses are outside. */
 export const network = '10.128.0.0/9'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { silent } from '../../log/logger.ts'
-import { openEtcdStore } from '../../store/etcd.ts'
+import { openEtcdStore } from '../../store/etcd/etcd.ts'
 import { type Store, StoreError } from '../../store/store.ts'
 import { type EtcdServer, startEtcd } from './etcd-server.ts'
 import { some } from './store-recording.ts'

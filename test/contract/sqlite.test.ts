@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { silent } from '../../log/logger.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
+import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
 import { testFlannelLeases } from './flannel-leases.ts'
 import { type StoreLab, testStore } from './store-contract.ts'
 

@@ -3,7 +3,7 @@ import { silent } from '../../log/logger.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import { etcdctl, type StoreKind } from '../../scripts/lab/store.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
+import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
 
 const key = '/coreos.com/network/config'
 

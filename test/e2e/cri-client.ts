@@ -7,7 +7,7 @@ import {
   message,
   type Table,
   text,
-} from '../../store/protobuf.ts'
+} from '../../store/etcd/protobuf.ts'
 
 /*
  * The part of the Container Runtime Interface that the tests speak: kubernetes/cri-api,

@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { RepairKind } from '../../daemon/telemetry.ts'
+import type { RepairKind } from '../../daemon/status/telemetry.ts'
 import { readLease } from '../../scripts/lab/heddle.ts'
 import type { Host } from '../../scripts/lab/lab.ts'
 import { ping } from '../../scripts/lab/ping.ts'

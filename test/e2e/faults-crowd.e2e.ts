@@ -64,7 +64,9 @@ test('fifty daemons start at one moment where there are fifteen subnets: the oth
   const leaving = nth(holders, 0)
   const released = readLease(leaving).subnet
   await runAt(leaving, [join(dist, 'heddlectl'), 'lease', 'release'])
-  t.is(await nth(daemons, hosts.indexOf(leaving)).ended, 0)
+  const gone = nth(daemons, hosts.indexOf(leaving))
+  await until('its daemon to end', () => !gone.running(), { timeoutMs })
+  t.is(await gone.ended, 0)
   const rest = hosts.filter((host) => host !== leaving)
   const taker = () => hostsThat('ready', rest).find((host) => !holders.includes(host))
   const found = await until('one that waits to take the place', taker, { timeoutMs, everyMs: 250 })

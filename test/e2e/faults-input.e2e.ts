@@ -10,7 +10,7 @@ import { addHost, type Host, hostFile } from '../../scripts/lab/lab.ts'
 import { attemptAt, type Background, runAt, startAt } from '../../scripts/lab/place.ts'
 import { until } from '../../scripts/lab/run.ts'
 import { networkConfig } from '../../scripts/lab/store.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
+import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
 import { leaseKey, leaseValue, networkConfigText } from '../fuzz/lease-values.ts'
 import { changes } from './cni-support.ts'
 import {

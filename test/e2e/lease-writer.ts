@@ -4,7 +4,7 @@ import { silent } from '../../log/logger.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
 import { runAt } from '../../scripts/lab/place.ts'
 import { etcdctl, type StoreKind } from '../../scripts/lab/store.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
+import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
 import type { StoredLease } from './kernel-check.ts'
 
 const folder = '/coreos.com/network/subnets/'

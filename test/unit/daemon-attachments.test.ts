@@ -8,7 +8,7 @@ import {
   formatAttachment,
   RecordVersionError,
 } from '../../conf/attachment-record.ts'
-import { bridgesOf, pluginStateOf, readAttachments } from '../../daemon/attachments.ts'
+import { bridgesOf, pluginStateOf, readAttachments } from '../../daemon/firewall/attachments.ts'
 import { formatAddress } from '../../ip/address.ts'
 import { formatPrefix } from '../../ip/prefix.ts'
 

@@ -5,8 +5,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Command, makeCommand, type PeerCommands } from '../../daemon/backend/command.ts'
+import {
+  CommandError,
+  Commands,
+  type RunCommand,
+  runCommand,
+} from '../../daemon/backend/commands.ts'
 import { createBackend } from '../../daemon/backend/create-backend.ts'
-import { CommandError, Commands, type RunCommand, runCommand } from '../../daemon/commands.ts'
 import { silent } from '../../log/logger.ts'
 
 const environment = { HOME: '/root', EMPTY: '' }

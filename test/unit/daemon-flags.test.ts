@@ -1,7 +1,7 @@
 import test from 'ava'
-import { environmentName, flagSpecs, parseFlags } from '../../daemon/flags.ts'
-import { helpText } from '../../daemon/help.ts'
-import { type Settings, settingsOf } from '../../daemon/settings.ts'
+import { environmentName, flagSpecs, parseFlags } from '../../daemon/settings/flags.ts'
+import { helpText } from '../../daemon/settings/help.ts'
+import { type Settings, settingsOf } from '../../daemon/settings/settings.ts'
 
 function settings(argv: string, env: Record<string, string> = {}, program = 'heddled'): Settings {
   return settingsOf(parseFlags(argv.split(' ').filter(Boolean), env), program)

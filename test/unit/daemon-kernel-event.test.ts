@@ -5,10 +5,10 @@ import {
   ourRoute,
   type VxlanDevice,
 } from '../../daemon/backend/kernel-state.ts'
-import { planDevice } from '../../daemon/devices.ts'
-import { Doubts, leasesOn } from '../../daemon/doubts.ts'
-import { type EventContext, type Finding, judgeEvent } from '../../daemon/kernel-event.ts'
-import type { Lease } from '../../daemon/lease.ts'
+import { planDevice } from '../../daemon/kernel/devices.ts'
+import { Doubts, leasesOn } from '../../daemon/kernel/doubts.ts'
+import { type EventContext, type Finding, judgeEvent } from '../../daemon/kernel/kernel-event.ts'
+import type { Lease } from '../../daemon/lease/lease.ts'
 import { type Address, type Family, parseAddress } from '../../ip/address.ts'
 import type { ByFamily } from '../../ip/by-family.ts'
 import { parseMac } from '../../ip/mac.ts'

@@ -1,8 +1,8 @@
 import test from 'ava'
 import { parseLeaseKey } from '../../conf/lease.ts'
-import type { Instant } from '../../daemon/clock.ts'
-import type { Lease } from '../../daemon/lease.ts'
-import { LeaseBook, type Listed } from '../../daemon/lease-book.ts'
+import type { Instant } from '../../daemon/host/clock.ts'
+import type { Lease } from '../../daemon/lease/lease.ts'
+import { LeaseBook, type Listed } from '../../daemon/lease/lease-book.ts'
 
 const HOUR = 3_600_000
 

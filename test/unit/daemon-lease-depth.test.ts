@@ -1,7 +1,7 @@
 import test from 'ava'
 import { parseLeaseValue } from '../../conf/lease.ts'
 import { parseNetworkConfig } from '../../conf/network-config.ts'
-import { LeaseStore } from '../../daemon/lease-store.ts'
+import { LeaseStore } from '../../daemon/lease/lease-store.ts'
 import { silent } from '../../log/logger.ts'
 import { MemoryStore } from './memory-store.ts'
 
@@ -32,7 +32,10 @@ for (const depth of [64, 5_000, 20_000, 100_000]) {
 }
 
 test('what only looks deep, or is as deep as may be, is read', (t) => {
-  const data = JSON.stringify({ text: `${'['.repeat(500)}\\"{`, list: Array.from({ length: 500 }, () => [{}]) })
+  const data = JSON.stringify({
+    text: `${'['.repeat(500)}\\"{`,
+    list: Array.from({ length: 500 }, () => [{}]),
+  })
   t.truthy(parseLeaseValue(lease(data)).backendData[4])
   t.truthy(parseNetworkConfig(config(data)).backend?.options['foo'])
   t.truthy(parseLeaseValue(lease(nested(63, lists))).backendData[4])

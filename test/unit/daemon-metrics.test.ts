@@ -1,10 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
-import { countedSocket } from '../../daemon/counted-socket.ts'
-import { measuredStore } from '../../daemon/measured-store.ts'
-import { counterRows, gaugeRows, histogramRows, type Numbers } from '../../daemon/metric-rows.ts'
-import { createMetrics } from '../../daemon/metrics.ts'
-import { Durations, newTelemetry } from '../../daemon/telemetry.ts'
+import { countedSocket } from '../../daemon/kernel/counted-socket.ts'
+import { measuredStore } from '../../daemon/status/measured-store.ts'
+import {
+  counterRows,
+  gaugeRows,
+  histogramRows,
+  type Numbers,
+} from '../../daemon/status/metric-rows.ts'
+import { createMetrics } from '../../daemon/status/metrics.ts'
+import { Durations, newTelemetry } from '../../daemon/status/telemetry.ts'
 import { encodeMessages } from '../../netlink/codec/message.ts'
 import type { Socket } from '../../netlink/socket.ts'
 import { type Store, StoreError } from '../../store/store.ts'
@@ -117,9 +122,9 @@ test('docs/operations.md quotes problems as the daemon words them', (t) => {
   })
   t.true(quotes.length >= 8)
   const folder = new URL('../../daemon/', import.meta.url)
-  const sources = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map(({ name }) => readFileSync(new URL(name, folder), 'utf8'))
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
     .join('\n')
   for (const quote of quotes) t.true(sources.includes(quote), quote)
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { parseLeaseKey } from '../../conf/lease.ts'
 import { rankOf, subnetsAround } from '../../daemon/backend/odd-lease.ts'
-import type { Lease } from '../../daemon/lease.ts'
+import type { Lease } from '../../daemon/lease/lease.ts'
 import { formatPrefix, parsePrefix } from '../../ip/prefix.ts'
 
 function subnets(key: string): NonNullable<ReturnType<typeof parseLeaseKey>> {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { otherFirewalls } from '../../daemon/other-firewalls.ts'
+import { otherFirewalls } from '../../daemon/firewall/other-firewalls.ts'
 import { Connection } from '../../netlink/connection.ts'
 import { FakeNftables } from './fake-nftables.ts'
 

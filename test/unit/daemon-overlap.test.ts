@@ -1,5 +1,5 @@
 import test from 'ava'
-import { overlapsWith } from '../../daemon/overlap.ts'
+import { overlapsWith } from '../../daemon/config/overlap.ts'
 import { parseAddress } from '../../ip/address.ts'
 import { type Prefix, parsePrefix } from '../../ip/prefix.ts'
 import type { Route } from '../../netlink/route.ts'

@@ -1,7 +1,7 @@
 import test from 'ava'
 import * as fc from 'fast-check'
 import { type Pool, parseNetworkConfig, poolHas } from '../../conf/network-config.ts'
-import { pickSubnet } from '../../daemon/pick-subnet.ts'
+import { pickSubnet } from '../../daemon/lease/pick-subnet.ts'
 import { offsetAddress } from '../../ip/address.ts'
 import { formatPrefix, type Prefix, parsePrefix, prefixesOverlap } from '../../ip/prefix.ts'
 

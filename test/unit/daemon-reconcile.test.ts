@@ -7,8 +7,13 @@ import {
   type RouteEntry,
   renderEntry,
 } from '../../daemon/backend/kernel-state.ts'
-import { type Found, type Operation, planChanges, planRepair } from '../../daemon/reconcile.ts'
-import { Wanted } from '../../daemon/wanted.ts'
+import {
+  type Found,
+  type Operation,
+  planChanges,
+  planRepair,
+} from '../../daemon/kernel/reconcile.ts'
+import { Wanted } from '../../daemon/kernel/wanted.ts'
 import { parseAddress } from '../../ip/address.ts'
 import { parseMac } from '../../ip/mac.ts'
 import { parsePrefix } from '../../ip/prefix.ts'

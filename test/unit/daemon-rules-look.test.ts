@@ -1,5 +1,5 @@
 import test from 'ava'
-import { RulesLook } from '../../daemon/rules-look.ts'
+import { RulesLook } from '../../daemon/firewall/rules-look.ts'
 import type { Logger } from '../../log/logger.ts'
 import { silent } from '../../log/logger.ts'
 import { NetlinkError } from '../../netlink/errors.ts'

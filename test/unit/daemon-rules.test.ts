@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Rules } from '../../daemon/rules.ts'
+import { Rules } from '../../daemon/firewall/rules.ts'
 import { silent } from '../../log/logger.ts'
 import { Connection } from '../../netlink/connection.ts'
 import { addressIs, counter, verdict } from '../../netlink/nftables/match.ts'

@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava'
-import type { Outcome } from '../../daemon/rules-look.ts'
-import { type Concern, concernsOf, RulesetWatch } from '../../daemon/ruleset-watch.ts'
+import type { Outcome } from '../../daemon/firewall/rules-look.ts'
+import { type Concern, concernsOf, RulesetWatch } from '../../daemon/firewall/ruleset-watch.ts'
 import type { Connection } from '../../netlink/connection.ts'
 import { NetlinkError } from '../../netlink/errors.ts'
 import type { RulesetEvent } from '../../netlink/nftables/events.ts'

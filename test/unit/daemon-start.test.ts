@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Host } from '../../daemon/host.ts'
+import type { Host } from '../../daemon/host/host.ts'
 import { type StartHost, tryConfig } from '../../daemon/start.ts'
 import { NotYet } from '../../daemon/wait.ts'
 import { silent } from '../../log/logger.ts'

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { ask } from '../../ctl/ask.ts'
-import type { Routes } from '../../daemon/http-server.ts'
-import { type StatusSource, serveHealth, serveStatus } from '../../daemon/status-server.ts'
+import type { Routes } from '../../daemon/status/http-server.ts'
+import { type StatusSource, serveHealth, serveStatus } from '../../daemon/status/status-server.ts'
 import { StoreError } from '../../store/store.ts'
 
 function socketFor(t: ExecutionContext): string {

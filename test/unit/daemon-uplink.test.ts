@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Uplink } from '../../daemon/backend/backend.ts'
-import { chooseUplinks, type UplinkChoice, type UplinkFacts } from '../../daemon/uplink.ts'
+import { chooseUplinks, type UplinkChoice, type UplinkFacts } from '../../daemon/uplink/uplink.ts'
 import { type Address, formatAddress, parseAddress } from '../../ip/address.ts'
 import { valuesOf } from '../../ip/by-family.ts'
 import { parsePrefix } from '../../ip/prefix.ts'

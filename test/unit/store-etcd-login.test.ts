@@ -7,8 +7,8 @@ import {
 } from '@grpc/grpc-js'
 import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
-import { openEtcdStore } from '../../store/etcd.ts'
-import { type Method, methods } from '../../store/etcd-messages.ts'
+import { openEtcdStore } from '../../store/etcd/etcd.ts'
+import { type Method, methods } from '../../store/etcd/etcd-messages.ts'
 import { StoreError } from '../../store/store.ts'
 
 /** Fails as etcd does. */

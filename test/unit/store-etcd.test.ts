@@ -1,10 +1,10 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { combineErrors } from '../../store/connection-errors.ts'
-import { parseEndpoint } from '../../store/etcd-endpoint.ts'
-import { etcdError } from '../../store/etcd-errors.ts'
-import { prefixRange } from '../../store/etcd-messages.ts'
-import { sqliteError } from '../../store/sqlite-schema.ts'
+import { parseEndpoint } from '../../store/etcd/etcd-endpoint.ts'
+import { etcdError } from '../../store/etcd/etcd-errors.ts'
+import { prefixRange } from '../../store/etcd/etcd-messages.ts'
+import { sqliteError } from '../../store/sqlite/sqlite-schema.ts'
 import { StoreError } from '../../store/store.ts'
 
 test('parseEndpoint() reads what etcd tools read', (t) => {

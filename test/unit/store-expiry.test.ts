@@ -1,6 +1,6 @@
 import test from 'ava'
-import { Sightings } from '../../store/sightings.ts'
-import { takeUpdate } from '../../store/state-changes.ts'
+import { Sightings } from '../../store/keyspace/sightings.ts'
+import { takeUpdate } from '../../store/keyspace/state-changes.ts'
 
 function sightings(): { seen: Sightings; pass: (seconds: number) => void } {
   let now = 5_000_000

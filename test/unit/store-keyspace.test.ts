@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { silent } from '../../log/logger.ts'
-import type { Keyspace, Listing, Stored, Update } from '../../store/keyspace.ts'
-import { openKeyspaceStore } from '../../store/keyspace-store.ts'
+import type { Keyspace, Listing, Stored, Update } from '../../store/keyspace/keyspace.ts'
+import { openKeyspaceStore } from '../../store/keyspace/keyspace-store.ts'
 import { type Store, StoreError, type StoreEvent } from '../../store/store.ts'
 
 /** A keyspace that says what a test wants; what the test does not say is empty. */

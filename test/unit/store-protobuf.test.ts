@@ -9,7 +9,7 @@ import {
   int,
   message,
   text,
-} from '../../store/protobuf.ts'
+} from '../../store/etcd/protobuf.ts'
 
 const inner = { number: { field: 1, wire: int } } as const
 const table = {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { silent } from '../../log/logger.ts'
-import { openSqliteStore } from '../../store/sqlite.ts'
-import { machineClock } from '../../store/sqlite-clock.ts'
+import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
+import { machineClock } from '../../store/sqlite/sqlite-clock.ts'
 import type { Store } from '../../store/store.ts'
 
 const YEAR_MS = 365 * 24 * 3600 * 1000

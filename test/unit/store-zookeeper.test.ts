@@ -6,8 +6,14 @@ import {
   PacketWriter,
   readMultiResults,
   writeMulti,
-} from '../../store/zookeeper-codec.ts'
-import { folderOf, formatData, keyOf, parseData, pathOf } from '../../store/zookeeper-node.ts'
+} from '../../store/zookeeper/zookeeper-codec.ts'
+import {
+  folderOf,
+  formatData,
+  keyOf,
+  parseData,
+  pathOf,
+} from '../../store/zookeeper/zookeeper-node.ts'
 
 test('pathOf() leaves keys of leases as they are', (t) => {
   for (const key of [
