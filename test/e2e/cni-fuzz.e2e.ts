@@ -4,11 +4,11 @@ import type { Host } from '../../scripts/lab/lab.ts'
 import { type FuzzCase, fuzzCase } from '../fuzz/cases.ts'
 import { Findings } from '../fuzz/findings.ts'
 import { Tally } from '../fuzz/judge.ts'
+import { seed } from '../fuzz/seed.ts'
 import { executeCase, fuzzHost, traces, type Verdict } from './cni-fuzz-support.ts'
 import { changes } from './cni-support.ts'
 import { nth } from './support.ts'
 
-const seed = Number(process.env['HEDDLE_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const runs = Number(process.env['HEDDLE_FUZZ_EXECUTIONS'] ?? 2000)
 /** A look at the host costs more than a run: it comes after so many. */
 const between = 10

@@ -12,6 +12,7 @@ import { until } from '../../scripts/lab/run.ts'
 import { networkConfig } from '../../scripts/lab/store.ts'
 import { openSqliteStore } from '../../store/sqlite/sqlite.ts'
 import { leaseKey, leaseValue, networkConfigText } from '../fuzz/lease-values.ts'
+import { seed } from '../fuzz/seed.ts'
 import { changes } from './cni-support.ts'
 import {
   assertNothingLost,
@@ -26,7 +27,6 @@ import { leasesIn, openLeases, untilNoneWrong } from './lease-writer.ts'
 import { attachAll, hostsFor, nth, startCluster } from './support.ts'
 
 const folder = '/coreos.com/network'
-const seed = Number(process.env['HEDDLE_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 
 /** All that packets between hosts depend on. */
 async function pathsOf(host: Host): Promise<string[]> {

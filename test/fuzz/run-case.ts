@@ -141,7 +141,7 @@ const chainedLines = worldLines(takeWorld(true))
 
 /** What belongs to no attachment and may stay: bridges, tables, and what IPAM keeps of a network. */
 const shared =
-  /^host link .*"kind":"bridge"|^(table|chain) |^set (?!.* owned$)|^file \S+\/(lock|last_reserved_ip\.\d+|state|freed) /
+  /^host link .*"kind":"bridge"|^(table|chain) |^set (?!.* owned$)|^file .+\/(lock|last_reserved_ip\.\d+|state|freed) /
 
 function refuseTraces(before: readonly string[], after: readonly string[], when: string): void {
   const bridges = after.flatMap((line) => {

@@ -7,13 +7,13 @@ import { Findings } from '../fuzz/findings.ts'
 import { Tally } from '../fuzz/judge.ts'
 import { dropFiles } from '../fuzz/rooted-fs.ts'
 import type { ModelCase, ModelFault } from '../fuzz/run-case.ts'
+import { seed } from '../fuzz/seed.ts'
 
 const { environmentOf, addChainedLink, newWorld, runOn } = await import('../fuzz/run-model.ts')
 const { runCase } = await import('../fuzz/run-case.ts')
 
 test.after.always(dropFiles)
 
-const seed = Number(process.env['HEDDLE_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 /** uapi/asm-generic/errno-base.h */
 const EINVAL = 22
 const numRuns = Number(process.env['HEDDLE_FUZZ_RUNS'] ?? 20_000)

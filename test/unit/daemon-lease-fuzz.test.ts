@@ -21,9 +21,9 @@ import { valuesOf } from '../../ip/by-family.ts'
 import { type Mac, parseMac } from '../../ip/mac.ts'
 import { lastAddress, type Prefix, parsePrefix, prefixCovers } from '../../ip/prefix.ts'
 import { leaseKey, leaseValue, networkConfigText } from '../fuzz/lease-values.ts'
+import { seed } from '../fuzz/seed.ts'
 
 const numRuns = Number(process.env['HEDDLE_FUZZ_RUNS'] ?? 20_000)
-const seed = Number(process.env['HEDDLE_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 
 /** The value, or undefined where the text was refused in one of the ways that callers know. */
 function unlessRefused<T>(read: () => T): T | undefined {
