@@ -42,8 +42,11 @@ export interface ChapterTools {
   readonly signal: AbortSignal
 }
 
-/** So long at most a change waits for a lease that it needs; nobody follows the peers meanwhile. */
-const CHANGE_MS = 10_000
+/**
+ * So long at most a change waits for a lease that it needs, which may have to ask who lives under
+ * this node's id; nobody follows the peers meanwhile.
+ */
+const CHANGE_MS = 20_000
 
 /**
  * Opens the first chapter. Waits for everything that it needs, each time from the beginning: what
